@@ -1,0 +1,169 @@
+"""A placement's pipeline: users, sources, filters, reserve, scorer, selector, sinks.
+
+Whatever fails or is late costs its own part of the answer, and the answer says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from banquet.core.candidates import Candidates, joined
+from banquet.core.errors import DeadlineUnmeetable, StageFailed
+from banquet.core.query import Degradation, UserFeatures
+from banquet.core.stages import Answer, Found, ModelRun, Scored, Timing
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from banquet.core.query import Query
+    from banquet.core.stages import Filter, Scorer, Selector, Sink, Source, UserReader
+
+    T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+# What the rest of the way to the caller takes: no awaited stage may eat it.
+REPLY_RESERVE_S = 0.003
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The stages of one placement, in the order a query meets them. `budgets_s` caps awaited stages by name."""
+
+    placement: str
+    users: UserReader | None
+    sources: Sequence[Source]
+    reserve: Source | None
+    filters: Sequence[Filter]
+    scorer: Scorer | None
+    selector: Selector
+    sinks: Sequence[Sink] = ()
+    budgets_s: Mapping[str, float] = field(default_factory=dict)
+
+    async def run(self, query: Query) -> Answer:
+        """Answer a query. Raises `DeadlineUnmeetable` when its time was over before it began."""
+        if query.deadline.passed():
+            raise DeadlineUnmeetable(f"the deadline of request {query.request_id} had passed on arrival; allow more time")
+        course = _Course(query, self.budgets_s)
+        if self.users is not None:
+            await course.know(self.users)
+        candidates = course.sift(self.filters, await course.find(self.sources))
+        if self.reserve is not None and len(candidates) < query.limit:
+            candidates = course.sift(self.filters, joined([candidates, *await course.gather([self.reserve])]))
+        if len(candidates) < query.limit:
+            course.miss("candidates", "short_list")
+        if self.scorer is not None and len(candidates):
+            candidates = await course.rank(self.scorer, candidates)
+        return course.answer(candidates, self.selector)
+
+    def tell(self, answer: Answer) -> None:
+        """Hand the answer to the sinks, after it was sent."""
+        for sink in self.sinks:
+            sink.take(answer)
+
+
+class _Course:
+    """One query's way through a pipeline, and what was lost and spent on it."""
+
+    def __init__(self, query: Query, budgets_s: Mapping[str, float]) -> None:
+        self.query = query
+        self._budgets_s = budgets_s
+        self._began_s = time.perf_counter()
+        self._degradations: list[Degradation] = []
+        self._timings: list[Timing] = []
+
+    async def know(self, users: UserReader) -> None:
+        """Attach the user's row; without one the models' defaults stand in."""
+        user = await self._guard("users", users.read(self.query.user_id))
+        if user is None:
+            self.query = self.query.with_user(UserFeatures(self.query.user_id))
+            return
+        self.query = self.query.with_user(user)
+        if not user.found:
+            self.miss("users", "unknown_user")
+
+    async def find(self, sources: Sequence[Source]) -> Candidates:
+        """What all sources found, at the same time, in the order of the sources."""
+        return joined(await self.gather(sources))
+
+    async def gather(self, sources: Sequence[Source]) -> list[Candidates]:
+        if len(sources) == 1:
+            found = [await self._guard(sources[0].name, sources[0].find(self.query))]
+        else:
+            found = await asyncio.gather(*(self._guard(source.name, source.find(self.query)) for source in sources))
+        return [part.candidates for part in found if part is not None]
+
+    def sift(self, filters: Sequence[Filter], candidates: Candidates) -> Candidates:
+        """What every filter keeps; a filter that cannot decide keeps everything and is reported."""
+        for stage in filters:
+            if len(candidates):
+                mask = self._try(stage.name, lambda stage=stage, held=candidates: stage.keep(self.query, held))  # type: ignore[misc]
+                candidates = candidates if mask is None else candidates.take(mask)
+        return candidates
+
+    async def rank(self, scorer: Scorer, candidates: Candidates) -> Candidates:
+        """Scores from the ranking model for whoever has none; without them the order stays as it was."""
+        if not np.isnan(candidates.ranking).any():
+            return candidates
+        scored = await self._guard(scorer.name, scorer.score(self.query, candidates))
+        return candidates if scored is None else candidates.ranked(scored.scores)
+
+    def answer(self, candidates: Candidates, selector: Selector) -> Answer:
+        picks = self._try(selector.name, lambda: selector.select(self.query, candidates))
+        if picks is None:
+            picks = candidates.in_order()[: self.query.limit]
+        elapsed_ms = (time.perf_counter() - self._began_s) * 1e3
+        return Answer(self.query, candidates.take(picks), candidates, self._degradations, self._timings, elapsed_ms)
+
+    def miss(self, stage: str, reason: str) -> None:
+        degradation = Degradation(stage, reason)
+        if degradation not in self._degradations:
+            self._degradations.append(degradation)
+
+    async def _guard(self, stage: str, work: Awaitable[T]) -> T | None:
+        """Await a stage within its budget; late or broken costs its own part of the answer, never the answer."""
+        began_s = time.perf_counter()
+        remaining_s = self.query.deadline.remaining_s() - REPLY_RESERVE_S
+        result: T | None = None
+        try:
+            async with asyncio.timeout(min(self._budgets_s.get(stage, remaining_s), remaining_s)):
+                result = await work
+        except TimeoutError:
+            self.miss(stage, "timeout")
+        except Exception as error:  # noqa: BLE001 - a stage's bug must not cost the caller the answer
+            self._failed(stage, error)
+        self._note(stage, began_s, result)
+        return result
+
+    def _try(self, stage: str, work: Callable[[], T]) -> T | None:
+        began_s = time.perf_counter()
+        result: T | None = None
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001 - as in _guard
+            self._failed(stage, error)
+        self._note(stage, began_s, result)
+        return result
+
+    def _failed(self, stage: str, error: Exception) -> None:
+        if isinstance(error, StageFailed):
+            self.miss(stage, error.reason)
+            return
+        log.exception("stage %s failed on request %s", stage, self.query.request_id, exc_info=error)
+        self.miss(stage, "internal_error")
+
+    def _note(self, stage: str, began_s: float, result: object) -> None:
+        run = ModelRun()
+        if isinstance(result, (Found, Scored)):
+            run = result.run
+            for reason in result.notes:
+                self.miss(stage, reason)
+        self._timings.append(Timing(stage, (time.perf_counter() - began_s) * 1e3, run))

@@ -1,0 +1,62 @@
+"""One request: who asks, where, how many, by when, and against which catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from banquet.core.catalogue import Catalogue
+    from banquet.core.deadline import Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """Something left out of an answer, and why. `reason` is one snake_case word."""
+
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeFilter:
+    """Keeps items whose catalogue column holds one of the values."""
+
+    attribute: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UserFeatures:
+    """One user's row as read from the online store.
+
+    `values` holds plain Python values by feature name (None where the store has none); `history` the item ids, newest
+    first; `found` is False for a user no view knows.
+    """
+
+    user_id: str
+    values: Mapping[str, object] = field(default_factory=dict)
+    history: tuple[str, ...] = ()
+    found: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One request on its way through a pipeline; every stage gets the same one."""
+
+    request_id: str
+    user_id: str
+    placement: str
+    limit: int
+    deadline: Deadline
+    catalogue: Catalogue
+    item_id: str = ""
+    exclude_item_ids: tuple[str, ...] = ()
+    filters: tuple[AttributeFilter, ...] = ()
+    explain: bool = False
+    user: UserFeatures = field(default_factory=lambda: UserFeatures(""))
+
+    def with_user(self, user: UserFeatures) -> Query:
+        return replace(self, user=user)

@@ -1,0 +1,140 @@
+"""The ports of a pipeline. What a stage returns is all it can do; it fails by raising `StageFailed`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from banquet.core.candidates import Candidates, Mask, Scores
+    from banquet.core.query import Degradation, Query, UserFeatures
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRun:
+    """What a model call cost and who ran it; zero and empty for stages without a model."""
+
+    release: str = ""
+    backend: str = ""
+    model_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelJob:
+    """One query's share of a model call: 1-D arrays by input name, and the catalogue version its rows belong to."""
+
+    model: str
+    catalogue: str
+    arrays: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """One query's share of a model's answer: 1-D arrays by output name, without padding."""
+
+    arrays: Mapping[str, NDArray[Any]]
+    run: ModelRun
+
+
+class ModelClient(Protocol):
+    """Runs models somewhere. Raises `StageFailed` with reason `unavailable`, `timeout`, `overloaded`, `model_error` or `stale_catalogue`."""
+
+    async def predict(self, job: ModelJob, timeout_s: float) -> ModelAnswer: ...
+
+
+class UserReader(Protocol):
+    """Reads a user's row from the online store. An unknown user is an answer (`found=False`); `StageFailed("unavailable")` is a broken store."""
+
+    async def read(self, user_id: str) -> UserFeatures: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a source found; `notes` are the reasons for which it found less than it should."""
+
+    candidates: Candidates
+    run: ModelRun = ModelRun()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One score per candidate, float32 [C], higher is better; NaN where the model gave none."""
+
+    scores: Scores
+    run: ModelRun = ModelRun()
+    notes: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """Finds candidates, best first."""
+
+    name: str
+
+    async def find(self, query: Query) -> Found: ...
+
+
+class Filter(Protocol):
+    """Says which candidates stay, bool [C]."""
+
+    name: str
+
+    def keep(self, query: Query, candidates: Candidates) -> Mask: ...
+
+
+class Scorer(Protocol):
+    """Scores every candidate."""
+
+    name: str
+
+    async def score(self, query: Query, candidates: Candidates) -> Scored: ...
+
+
+class Selector(Protocol):
+    """Picks and orders: positions among the candidates, at most `query.limit`, best first."""
+
+    name: str
+
+    def select(self, query: Query, candidates: Candidates) -> NDArray[np.intp]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a stage took, in milliseconds, and what ran it."""
+
+    stage: str
+    elapsed_ms: float
+    run: ModelRun = ModelRun()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A pipeline's answer: `picks` best first, and everything it has to say about itself.
+
+    `candidates` is what the selector chose from, for the served log.
+    """
+
+    query: Query
+    picks: Candidates
+    candidates: Candidates
+    degradations: Sequence[Degradation]
+    timings: Sequence[Timing]
+    elapsed_ms: float
+
+    @property
+    def release(self) -> str:
+        return next((timing.run.release for timing in self.timings if timing.run.release), "")
+
+
+class Sink(Protocol):
+    """Takes note of an answer after it was sent; never raises and never waits."""
+
+    name: str
+
+    def take(self, answer: Answer) -> None: ...

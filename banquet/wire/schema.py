@@ -1,0 +1,161 @@
+"""The feature schema of a release: how raw feature values become model inputs, the same in training, gateway and worker.
+
+Categories become codes (0 = unknown or missing, then the vocabulary in order). Numbers become `(f(value) - mean) / scale`, where f is
+log1p for `log` features; missing numbers become 0, the mean. Lists of categories become counts per vocabulary entry divided by
+their sum.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from banquet.wire.catalogue_file import Column, Kind
+
+
+class SchemaMismatch(ValueError):
+    """The catalogue does not have what the release was trained on; the text names the feature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature as the models know it."""
+
+    name: str
+    view: str
+    kind: Kind
+    vocabulary: tuple[str, ...] = ()
+    mean: float = 0.0
+    scale: float = 1.0
+    log: bool = False
+
+    def number(self, value: object) -> float:
+        """One raw number as the model's input; 0.0 when missing or not a number."""
+        if not isinstance(value, (int, float)) or math.isnan(value):
+            return 0.0
+        return ((math.log1p(max(value, 0.0)) if self.log else float(value)) - self.mean) / self.scale
+
+
+@dataclass(frozen=True, slots=True)
+class ItemInputs:
+    """Model inputs of N items: `index` int64 [N] (0 = not in training), `categories` int64 [N, Ic], `lists` float32 [N, Il] (all list
+    features side by side), `numbers` float32 [N, In]."""
+
+    index: NDArray[np.int64]
+    categories: NDArray[np.int64]
+    lists: NDArray[np.float32]
+    numbers: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class UserInputs:
+    """Model inputs of one user: `categories` int32 [Uc], `numbers` float32 [Un], and the names of `missing` features."""
+
+    categories: NDArray[np.int32]
+    numbers: NDArray[np.float32]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FeatureSchema:
+    """What a release's models take: user and item features, the history's length and the items known in training.
+
+    `item_ids[k]` is the item with index k + 1.
+    """
+
+    user: tuple[Feature, ...]
+    item: tuple[Feature, ...]
+    history_length: int
+    item_ids: tuple[str, ...]
+
+    def encode_user(self, values: Mapping[str, object]) -> UserInputs:
+        """Raw values by feature name, None or absent when missing."""
+        missing = tuple(feature.name for feature in self.user if values.get(feature.name) is None)
+        categories = [self._user_codes[f.name].get(str(values.get(f.name)), 0) for f in self.user if f.kind == "category"]
+        numbers = [f.number(values.get(f.name)) for f in self.user if f.kind == "number"]
+        return UserInputs(np.array(categories, np.int32), np.array(numbers, np.float32), missing)
+
+    def encode_items(self, ids: Sequence[str], columns: Mapping[str, Column]) -> ItemInputs:
+        """Inputs of every item of a catalogue, in its order. Raises `SchemaMismatch` naming a column that is missing or of another kind."""
+        index = np.fromiter((self._item_index.get(item, 0) for item in ids), np.int64, len(ids))
+        found = [(feature, self._column(feature, columns)) for feature in self.item]
+        categories = [_codes(f, column) for f, column in found if f.kind == "category"]
+        lists = [_shares(f, column, len(ids)) for f, column in found if f.kind == "categories"]
+        numbers = [_numbers(f, column) for f, column in found if f.kind == "number"]
+        return ItemInputs(
+            index,
+            np.stack(categories, 1) if categories else np.zeros((len(ids), 0), np.int64),
+            np.concatenate(lists, 1) if lists else np.zeros((len(ids), 0), np.float32),
+            np.stack(numbers, 1) if numbers else np.zeros((len(ids), 0), np.float32),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Without `item_ids`, which a release keeps in a file of their own."""
+        return {
+            "user": [asdict(feature) for feature in self.user],
+            "item": [asdict(feature) for feature in self.item],
+            "history_length": self.history_length,
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any], item_ids: Sequence[str]) -> FeatureSchema:
+        def features(entries: Sequence[Mapping[str, Any]]) -> tuple[Feature, ...]:
+            return tuple(Feature(**{**entry, "vocabulary": tuple(entry["vocabulary"])}) for entry in entries)
+
+        return cls(features(body["user"]), features(body["item"]), int(body["history_length"]), tuple(item_ids))
+
+    @cached_property
+    def _user_codes(self) -> dict[str, dict[str, int]]:
+        return {f.name: {text: k + 1 for k, text in enumerate(f.vocabulary)} for f in self.user if f.kind == "category"}
+
+    @cached_property
+    def _item_index(self) -> dict[str, int]:
+        return {item: k + 1 for k, item in enumerate(self.item_ids)}
+
+    @staticmethod
+    def _column(feature: Feature, columns: Mapping[str, Column]) -> Column:
+        column = columns.get(feature.name)
+        if column is None:
+            raise SchemaMismatch(
+                f"feature {feature.name!r} of view {feature.view!r} is not in the catalogue; has: {sorted(columns)}"
+            )
+        if column.kind != feature.kind:
+            raise SchemaMismatch(
+                f"feature {feature.name!r} is a {column.kind} in the catalogue, the release wants a {feature.kind}"
+            )
+        return column
+
+
+def _translation(feature: Feature, column: Column) -> NDArray[np.int64]:
+    """Catalogue code -> model code; the last entry serves code -1 (missing)."""
+    known = {text: k + 1 for k, text in enumerate(feature.vocabulary)}
+    names = column.vocabulary.to_list() if column.vocabulary is not None else []
+    return np.array([known.get(name, 0) for name in names] + [0], np.int64)
+
+
+def _codes(feature: Feature, column: Column) -> NDArray[np.int64]:
+    return _translation(feature, column)[column.values]
+
+
+def _shares(feature: Feature, column: Column, n_items: int) -> NDArray[np.float32]:
+    assert column.offsets is not None, "a categories column has offsets"
+    codes = _translation(feature, column)[column.values]
+    item = np.repeat(np.arange(n_items), np.diff(column.offsets))
+    counts = np.zeros((n_items, len(feature.vocabulary) + 1), np.float32)
+    np.add.at(counts, (item, codes), 1.0)
+    return counts[:, 1:] / np.maximum(counts.sum(1, keepdims=True), 1.0)
+
+
+def _numbers(feature: Feature, column: Column) -> NDArray[np.float32]:
+    raw = column.values.astype(np.float64)
+    scaled = (np.log1p(np.maximum(raw, 0.0)) if feature.log else raw) - feature.mean
+    return np.nan_to_num(scaled / feature.scale, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
