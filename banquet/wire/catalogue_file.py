@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from banquet.wire.files import write_atomically
 from banquet.wire.tensors import BadTensors, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -57,7 +57,7 @@ class Strings:
     def to_list(self) -> list[str]:
         whole = self.blob.tobytes()
         bounds = self.offsets.tolist()
-        return [whole[a:b].decode() for a, b in zip(bounds, bounds[1:], strict=False)]
+        return [whole[a:b].decode() for a, b in pairwise(bounds)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class CatalogueFile:
     """One version: `ids` of N items, `columns` by feature name, and per view `statuses` uint8 [N] (Feast's FieldStatus) and
-    `event_times_us` int64 [N] (microseconds since 1970 UTC, 0 when the store has none)."""
+    `event_times_us` int64 [N] (microseconds since 1970 UTC, 0 when the store has none).
+    """
 
     version: str
     ids: Strings
@@ -133,7 +134,7 @@ def write_catalogue(
     version = hashlib.sha256(content).hexdigest()[:16]
     path = folder / f"{version}.safetensors"
     if not path.exists():
-        _write_atomically(path, content)
+        write_atomically(path, content)
     point_to(folder, Pointer(version, confirmed_at_s))
     _drop_old(folder, version)
     return version
@@ -142,7 +143,7 @@ def write_catalogue(
 def point_to(folder: Path, pointer: Pointer) -> None:
     """Put a version in force (it must exist in the folder)."""
     body = {"version": pointer.version, "confirmed_at_s": pointer.confirmed_at_s}
-    _write_atomically(folder / POINTER, json.dumps(body).encode())
+    write_atomically(folder / POINTER, json.dumps(body).encode())
 
 
 def read_pointer(folder: Path) -> Pointer | None:
@@ -163,7 +164,7 @@ def read_catalogue(folder: Path, version: str) -> CatalogueFile:
         body = np.memmap(path, np.uint8, mode="r")
     except (FileNotFoundError, ValueError) as error:
         raise BadCatalogue(f"{path}: {error}") from error
-    if hashlib.sha256(body).hexdigest()[:16] != version:
+    if hashlib.sha256(memoryview(body)).hexdigest()[:16] != version:
         raise BadCatalogue(f"{path}: content does not match its version; delete it and build the catalogue again")
     try:
         arrays, metadata = unpack(body)
@@ -198,19 +199,6 @@ def _checked(version: str) -> str:
     if not _VERSION.fullmatch(version):
         raise BadCatalogue(f"catalogue version {version!r} is not 16 hex digits")
     return version
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _drop_old(folder: Path, current: str) -> None:

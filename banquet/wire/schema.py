@@ -1,8 +1,8 @@
 """The feature schema of a release: how raw feature values become model inputs, the same in training, gateway and worker.
 
-Categories become codes (0 = unknown or missing, then the vocabulary in order). Numbers become `(f(value) - mean) / scale`, where f is
-log1p for `log` features; missing numbers become 0, the mean. Lists of categories become counts per vocabulary entry divided by
-their sum.
+Categories become codes (0 = unknown or missing, then the vocabulary in order). Numbers become `(f(value) - mean) / scale`, where
+f is log1p for `log` features; missing numbers become 0, the mean. Lists of categories become counts per vocabulary entry divided
+by their sum.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class ItemInputs:
-    """Model inputs of N items: `index` int64 [N] (0 = not in training), `categories` int64 [N, Ic], `lists` float32 [N, Il] (all list
-    features side by side), `numbers` float32 [N, In]."""
+    """Model inputs of N items: `index` int64 [N] (0 = not in training), `categories` int64 [N, Ic], `lists` float32 [N, Il] (all
+    list features side by side), `numbers` float32 [N, In].
+    """
 
     index: NDArray[np.int64]
     categories: NDArray[np.int64]
@@ -85,7 +86,7 @@ class FeatureSchema:
         return UserInputs(np.array(categories, np.int32), np.array(numbers, np.float32), missing)
 
     def encode_items(self, ids: Sequence[str], columns: Mapping[str, Column]) -> ItemInputs:
-        """Inputs of every item of a catalogue, in its order. Raises `SchemaMismatch` naming a column that is missing or of another kind."""
+        """Inputs of every item of a catalogue, in its order. Raises `SchemaMismatch` naming a missing or wrong column."""
         index = np.fromiter((self._item_index.get(item, 0) for item in ids), np.int64, len(ids))
         found = [(feature, self._column(feature, columns)) for feature in self.item]
         categories = [_codes(f, column) for f, column in found if f.kind == "category"]
@@ -143,7 +144,8 @@ def _translation(feature: Feature, column: Column) -> NDArray[np.int64]:
 
 
 def _codes(feature: Feature, column: Column) -> NDArray[np.int64]:
-    return _translation(feature, column)[column.values]
+    codes: NDArray[np.int64] = _translation(feature, column)[column.values]
+    return codes
 
 
 def _shares(feature: Feature, column: Column, n_items: int) -> NDArray[np.float32]:
@@ -152,7 +154,8 @@ def _shares(feature: Feature, column: Column, n_items: int) -> NDArray[np.float3
     item = np.repeat(np.arange(n_items), np.diff(column.offsets))
     counts = np.zeros((n_items, len(feature.vocabulary) + 1), np.float32)
     np.add.at(counts, (item, codes), 1.0)
-    return counts[:, 1:] / np.maximum(counts.sum(1, keepdims=True), 1.0)
+    shares: NDArray[np.float32] = counts[:, 1:] / np.maximum(counts.sum(1, keepdims=True), 1.0)
+    return shares
 
 
 def _numbers(feature: Feature, column: Column) -> NDArray[np.float32]:

@@ -40,7 +40,8 @@ class BadTensors(ValueError):
 
 def pack(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
     """Serialize arrays (C-contiguous, any shape) and text metadata."""
-    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, dict(metadata or {}))
+    content: bytes = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, dict(metadata or {}))
+    return content
 
 
 def unpack(buffer: bytes | bytearray | memoryview | Array) -> tuple[dict[str, Array], dict[str, str]]:

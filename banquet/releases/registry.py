@@ -1,0 +1,63 @@
+"""The releases of a workspace: `<root>/<version>/` folders and `<root>/current`, which names the one in force."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+from banquet.core.errors import BadRelease
+from banquet.releases.manifest import load
+from banquet.wire.files import write_atomically
+from banquet.wire.manifest_file import MANIFEST
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CURRENT = "current"
+_VERSION = re.compile(r"[0-9a-f]{12}")
+
+
+def add(root: Path, folder: Path) -> Path:
+    """Move a sealed folder (on the same filesystem) to its place and return that; one already there stays."""
+    place = root / load(folder).version
+    if place.exists():
+        shutil.rmtree(folder)
+    else:
+        root.mkdir(parents=True, exist_ok=True)
+        folder.rename(place)
+    return place
+
+
+def versions(root: Path) -> list[str]:
+    """Versions of all releases, oldest first."""
+    folders = [path.parent for path in root.glob(f"*/{MANIFEST}") if _VERSION.fullmatch(path.parent.name)]
+    return [folder.name for folder in sorted(folders, key=lambda folder: (load(folder).created_at, folder.name))]
+
+
+def current(root: Path) -> str | None:
+    """The version in force, or None before the first promotion. Raises `BadRelease` when the file names no version."""
+    try:
+        version = (root / CURRENT).read_text().strip()
+    except FileNotFoundError:
+        return None
+    if not _VERSION.fullmatch(version):
+        raise BadRelease(f"{root / CURRENT}: {version!r} is not a version (12 hex digits); promote a release again")
+    return version
+
+
+def promote(root: Path, version: str) -> None:
+    """Put a version in force, atomically. Raises `BadRelease` when there is no such release."""
+    resolve(root, version)
+    write_atomically(root / CURRENT, f"{version}\n".encode())
+
+
+def resolve(root: Path, version: str | None = None) -> Path:
+    """The folder of a version, or of the one in force. Raises `BadRelease` that names what there is."""
+    wanted = version or current(root)
+    if wanted is None:
+        raise BadRelease(f"{root}: no release is in force; train one with `banquet train`")
+    folder = root / wanted
+    if not _VERSION.fullmatch(wanted) or not (folder / MANIFEST).is_file():
+        raise BadRelease(f"{root}: no release {wanted!r}; has: {', '.join(versions(root)) or 'none'}")
+    return folder
