@@ -18,8 +18,8 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """C items. `rows` int32 [C] in the query's catalogue; `scores` float32 [C] as their source gave them; `sources` int8 [C], positions
-    in `source_names`; `ranking` float32 [C], NaN where the ranking model has not been asked.
+    """C items. `rows` int32 [C] in the query's catalogue; `scores` float32 [C] as their source gave them; `sources` int8 [C],
+    positions in `source_names`; `ranking` float32 [C], NaN where the ranking model has not been asked.
 
     `user_vector` float32 [d] is the retrieval model's picture of the user, which the ranking model takes as an input.
     """
@@ -56,7 +56,7 @@ class Candidates:
         return replace(self, ranking=ranking)
 
     def source_of(self, position: int) -> str:
-        return self.source_names[self.sources[position]]
+        return self.source_names[int(self.sources[position])]
 
     def in_order(self) -> NDArray[np.intp]:
         """Positions, best first: by ranking score, then those without one in the order they came."""

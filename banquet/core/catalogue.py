@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from banquet.core.candidates import Mask, Rows
-    from banquet.wire.catalogue_file import CatalogueFile, Column
+    from banquet.wire.catalogue_file import CatalogueFile, Column, Strings
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ class Catalogue:
         return max(0.0, time.time() - self.confirmed_at_s)
 
     @cached_property
+    def _code_of(self) -> dict[str, dict[str, int]]:
+        return {}
+
+    @cached_property
     def item_ids(self) -> list[str]:
         return self.file.ids.to_list()
 
@@ -58,14 +62,24 @@ class Catalogue:
             raise StageFailed("missing_column", f"{name!r} is not in catalogue {self.version}")
         return column
 
+    def _codes(self, name: str, vocabulary: Strings) -> dict[str, int]:
+        if name not in self._code_of:
+            self._code_of[name] = {text: code for code, text in enumerate(vocabulary.to_list())}
+        return self._code_of[name]
+
+    def available(self) -> Mask:
+        """Which items may be shown, bool [N]; all of them when the catalogue does not say."""
+        column = self.file.columns.get("available")
+        return np.ones(len(self), np.bool_) if column is None else column.values.astype(np.bool_)
+
     def holds(self, name: str, values: Sequence[str]) -> Mask:
         """Which items hold one of the values (as text) in a column, bool [N]."""
         column = self.column(name)
         wanted = set(values)
         if column.vocabulary is None:
             return np.isin(column.values.astype(np.float64), [float(value) for value in wanted if _is_number(value)])
-        vocabulary = column.vocabulary.to_list()
-        codes = np.array([code for code, text in enumerate(vocabulary) if text in wanted], np.int32)
+        known = self._codes(name, column.vocabulary)
+        codes = np.array([known[text] for text in wanted if text in known], np.int32)
         hits: Mask = np.isin(column.values, codes)
         if column.offsets is None:
             return hits

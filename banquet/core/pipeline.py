@@ -21,8 +21,6 @@ from banquet.core.stages import Answer, Found, ModelRun, Scored, Timing
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from banquet.core.query import Query
     from banquet.core.stages import Filter, Scorer, Selector, Sink, Source, UserReader
 
@@ -157,7 +155,7 @@ class _Course:
         if isinstance(error, StageFailed):
             self.miss(stage, error.reason)
             return
-        log.exception("stage %s failed on request %s", stage, self.query.request_id, exc_info=error)
+        log.error("stage %s failed on request %s", stage, self.query.request_id, exc_info=error)
         self.miss(stage, "internal_error")
 
     def _note(self, stage: str, began_s: float, result: object) -> None:

@@ -44,7 +44,10 @@ class UserFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One request on its way through a pipeline; every stage gets the same one."""
+    """One request on its way through a pipeline; every stage gets the same one.
+
+    `item_id` is the item on the page, `item_ids` the caller's own candidates; both may be empty.
+    """
 
     request_id: str
     user_id: str
@@ -53,6 +56,7 @@ class Query:
     deadline: Deadline
     catalogue: Catalogue
     item_id: str = ""
+    item_ids: tuple[str, ...] = ()
     exclude_item_ids: tuple[str, ...] = ()
     filters: tuple[AttributeFilter, ...] = ()
     explain: bool = False

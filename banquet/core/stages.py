@@ -43,13 +43,19 @@ class ModelAnswer:
 
 
 class ModelClient(Protocol):
-    """Runs models somewhere. Raises `StageFailed` with reason `unavailable`, `timeout`, `overloaded`, `model_error` or `stale_catalogue`."""
+    """Runs models somewhere.
+
+    Raises `StageFailed` with reason `unavailable`, `timeout`, `overloaded`, `model_error` or `stale_catalogue`.
+    """
 
     async def predict(self, job: ModelJob, timeout_s: float) -> ModelAnswer: ...
 
 
 class UserReader(Protocol):
-    """Reads a user's row from the online store. An unknown user is an answer (`found=False`); `StageFailed("unavailable")` is a broken store."""
+    """Reads a user's row from the online store.
+
+    An unknown user is an answer (`found=False`); a broken store is `StageFailed("unavailable")`.
+    """
 
     async def read(self, user_id: str) -> UserFeatures: ...
 

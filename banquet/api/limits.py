@@ -1,0 +1,14 @@
+"""How large a request may be; every message that refuses one names the field, the value and the range."""
+
+MAX_ID_BYTES = 256
+MAX_EVENT_ID_BYTES = 128
+MAX_LIMIT = 500
+MAX_EXCLUDED = 10_000
+MAX_RANKED = 5_000
+MAX_FILTERS = 16
+MAX_FILTER_VALUES = 100
+MAX_EVENTS = 1_000
+MAX_EVENT_AHEAD_S = 300.0
+# A message may be this large; the transport takes a little more, so that the refusal can say what was wrong.
+MAX_MESSAGE_BYTES = 2 * 2**20
+TRANSPORT_MESSAGE_BYTES = 16 * 2**20

@@ -1,0 +1,81 @@
+"""Errors become status codes, here and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from banquet.api.limits import MAX_MESSAGE_BYTES
+from banquet.core.errors import BadRequest, BanquetError, DeadlineUnmeetable, Overloaded, StageFailed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+log = logging.getLogger(__name__)
+
+STATUS_OF = {
+    BadRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    DeadlineUnmeetable: grpc.StatusCode.DEADLINE_EXCEEDED,
+    StageFailed: grpc.StatusCode.UNAVAILABLE,
+}
+
+
+def status_of(error: BanquetError) -> grpc.StatusCode:
+    return next((status for kind, status in STATUS_OF.items() if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
+
+
+class ErrorsToStatus(grpc.aio.ServerInterceptor):
+    """Ends a call whose handler raised with the error's status and text; a bug ends with INTERNAL and a log entry."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith("/banquet."):
+            return handler
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(
+                _streaming(handler.stream_stream), handler.request_deserializer, handler.response_serializer
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            _unary(handler.unary_unary), handler.request_deserializer, handler.response_serializer
+        )
+
+
+def _check_size(request: Any) -> None:
+    if request.ByteSize() > MAX_MESSAGE_BYTES:
+        raise BadRequest(f"message has {request.ByteSize()} bytes; allowed: 0 to {MAX_MESSAGE_BYTES} bytes")
+
+
+def _unary(handle: Any) -> Any:
+    async def answered(request: Any, context: Context) -> Any:
+        try:
+            _check_size(request)
+            return await handle(request, context)
+        except BanquetError as error:
+            await context.abort(status_of(error), str(error))
+        except grpc.aio.AbortError:
+            raise
+        except Exception:
+            log.exception("bug while answering %s", type(request).__name__)
+            await context.abort(grpc.StatusCode.INTERNAL, "internal error; the gateway's log has the details")
+
+    return answered
+
+
+def _streaming(handle: Any) -> Any:
+    async def answered(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+        try:
+            async for response in handle(requests, context):
+                yield response
+        except BanquetError as error:
+            await context.abort(status_of(error), str(error))
+
+    return answered

@@ -1,0 +1,106 @@
+"""Settings: typed, frozen, read once. Environment (`BANQUET_...`) over file over defaults; unknown keys are errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from banquet.app.placements import in_words
+from banquet.core.errors import BadSettings
+
+HERE = Path(__file__).parent
+
+
+class TorchServeSettings(BaseModel):
+    """How the models are reached."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: str = Field(
+        "", description="host:port of a TorchServe gRPC inference port that runs already; empty: supervise our own."
+    )
+    workers: int = Field(1, ge=1, le=64, description="Worker processes per model.")
+    backend: Literal["auto", "onnxruntime", "eager"] = Field("auto", description="Required backend of the handlers.")
+    threads: int = Field(1, ge=1, le=64, description="Threads of one worker.")
+    max_batch: int = Field(32, ge=1, le=1024, description="Queries joined into one model call.")
+    max_in_flight: int = Field(1, ge=1, le=64, description="Model calls under way at once per model and gateway process.")
+    max_queued: int = Field(256, ge=1, le=100_000, description="Queries waiting for a model call per model and gateway process.")
+
+
+class Settings(BaseSettings):
+    """Everything `banquet up` can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="BANQUET_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address of the gateway; loopback unless you mean otherwise.")
+    port: int = Field(7600, ge=0, le=65535, description="Port of the gateway; 0 takes a free one.")
+    metrics_port: int = Field(
+        7610, ge=0, le=65535, description="Loopback port of gateway process 0's metrics; process i has this + i; 0: off."
+    )
+    gateways: int = Field(1, ge=1, le=64, description="Gateway processes sharing the port.")
+    max_latency_ms: int = Field(200, gt=0, le=60_000, description="Cap on the caller's own deadline.")
+    max_concurrent: int = Field(512, gt=0, description="Calls in progress per gateway process; more are refused.")
+    drain_s: float = Field(5.0, ge=0, description="How long calls in progress may go on after SIGTERM.")
+    workspace: Path = Field(Path("var"), description="Folder of releases, catalogue, feedback and logs.")
+    feature_repo: Path = Field(Path("feature_repo"), description="Folder of feature_store.yaml.")
+    model_store: Path = Field(Path("model_store"), description="Folder of the model archives.")
+    release: str = Field("", description="Release to serve; empty: the current one.")
+    placements_file: Path = Field(HERE / "placements.yaml", description="The placements.")
+    torchserve: TorchServeSettings = TorchServeSettings()
+    served_log: bool = Field(default=True, description="Write the served log.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def releases(self) -> Path:
+        return self.workspace / "releases"
+
+    @property
+    def catalogue(self) -> Path:
+        return self.workspace / "catalogue"
+
+    @property
+    def feedback(self) -> Path:
+        return self.workspace / "feedback"
+
+    @property
+    def served(self) -> Path:
+        return self.workspace / "served"
+
+    @property
+    def logs(self) -> Path:
+        return self.workspace / "log"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the hook's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def read_settings(path: Path | None = None, **overrides: object) -> Settings:
+    """Settings from a YAML file, the environment and `overrides` (None means not given). Raises `BadSettings` naming file and key."""
+    body: object = {}
+    if path is not None:
+        try:
+            body = yaml.safe_load(path.read_text()) or {}
+        except OSError as error:
+            raise BadSettings(f"{path}: {error.strerror}; name a settings file that can be read") from error
+        except yaml.YAMLError as error:
+            raise BadSettings(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(body, dict):
+        raise BadSettings(f"{path}: holds {type(body).__name__}; a settings file is a mapping of keys to values")
+    try:
+        settings = Settings(**body)
+        given = {key: value for key, value in overrides.items() if value is not None}
+        return Settings.model_validate(settings.model_dump() | given) if given else settings
+    except ValidationError as error:
+        raise BadSettings(f"{path or 'settings'}: {in_words(error)}") from error

@@ -1,0 +1,18 @@
+"""Drops withdrawn items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from banquet.core.candidates import Candidates, Mask
+    from banquet.core.query import Query
+
+
+class Available:
+    """Drops items the catalogue marks as withdrawn."""
+
+    name = "available"
+
+    def keep(self, query: Query, candidates: Candidates) -> Mask:
+        return query.catalogue.column("available").values.astype(bool)[candidates.rows]

@@ -1,0 +1,24 @@
+"""Drops what the user has had already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from banquet.stages.user_rows import seen_rows
+
+if TYPE_CHECKING:
+    from banquet.core.candidates import Candidates, Mask
+    from banquet.core.query import Query
+
+
+class Seen:
+    """Drops the items of the history, the caller's exclusions and the item on the page."""
+
+    name = "seen"
+
+    def keep(self, query: Query, candidates: Candidates) -> Mask:
+        seen = np.zeros(len(query.catalogue), np.bool_)
+        seen[seen_rows(query)] = True
+        return ~seen[candidates.rows]

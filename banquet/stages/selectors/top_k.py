@@ -1,0 +1,21 @@
+"""The best ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from banquet.core.candidates import Candidates
+    from banquet.core.query import Query
+
+
+class TopK:
+    """The `limit` best, by ranking score, then in the order they came."""
+
+    name = "top_k"
+
+    def select(self, query: Query, candidates: Candidates) -> NDArray[np.intp]:
+        return candidates.in_order()[: query.limit]

@@ -1,0 +1,42 @@
+"""Prometheus metrics of every answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from banquet.core.stages import Answer
+
+_SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0)
+
+ANSWERS = Counter("banquet_answers_total", "Answers sent.", ["placement", "release"])
+ANSWER_SECONDS = Histogram("banquet_answer_seconds", "Time to make an answer.", ["placement"], buckets=_SECONDS)
+STAGE_SECONDS = Histogram("banquet_stage_seconds", "Time of a stage.", ["placement", "stage"], buckets=_SECONDS)
+MODEL_SECONDS = Histogram(
+    "banquet_model_seconds", "A model's own time in a call.", ["stage", "backend", "release"], buckets=_SECONDS
+)
+DEGRADATIONS = Counter("banquet_degradations_total", "Things left out of answers.", ["placement", "stage", "reason"])
+ITEMS = Counter("banquet_items_total", "Items sent.", ["placement", "source"])
+CATALOGUE_AGE = Gauge("banquet_catalogue_age_seconds", "Age of the catalogue that answered last.")
+
+
+class Metrics:
+    """Counts answers, times, degradations and items; labels are names of our own, never ids."""
+
+    name = "metrics"
+
+    def take(self, answer: Answer) -> None:
+        placement = answer.query.placement
+        ANSWERS.labels(placement, answer.release).inc()
+        ANSWER_SECONDS.labels(placement).observe(answer.elapsed_ms / 1e3)
+        CATALOGUE_AGE.set(answer.query.catalogue.age_s())
+        for timing in answer.timings:
+            STAGE_SECONDS.labels(placement, timing.stage).observe(timing.elapsed_ms / 1e3)
+            if timing.run.backend:
+                MODEL_SECONDS.labels(timing.stage, timing.run.backend, timing.run.release).observe(timing.run.model_ms / 1e3)
+        for lost in answer.degradations:
+            DEGRADATIONS.labels(placement, lost.stage, lost.reason).inc()
+        for source in answer.picks.sources.tolist():
+            ITEMS.labels(placement, answer.picks.source_names[source]).inc()

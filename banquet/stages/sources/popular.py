@@ -1,0 +1,49 @@
+"""The most interacted-with items: always there, the answer when everything else is gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from banquet.core.candidates import Candidates
+from banquet.core.errors import StageFailed
+from banquet.core.stages import Found
+
+if TYPE_CHECKING:
+    from banquet.core.candidates import Rows, Scores
+    from banquet.core.catalogue import Catalogue
+    from banquet.core.query import Query
+
+
+class Popular:
+    """The available items with the highest `column`, for everybody the same.
+
+    A catalogue without the column still gives its first items, and the answer says `missing_column`.
+    """
+
+    name = "popular"
+
+    def __init__(self, limit: int, column: str = "interaction_count") -> None:
+        self._limit = limit
+        self._column = column
+        self._version = ""
+        self._top: tuple[Rows, Scores, tuple[str, ...]]
+
+    async def find(self, query: Query) -> Found:
+        if query.catalogue.version != self._version:
+            self._top = self._count(query.catalogue)
+            self._version = query.catalogue.version
+        rows, scores, notes = self._top
+        return Found(Candidates.of(self.name, rows, scores), notes=notes)
+
+    def _count(self, catalogue: Catalogue) -> tuple[Rows, Scores, tuple[str, ...]]:
+        try:
+            counts = np.nan_to_num(catalogue.column(self._column).values.astype(np.float32))
+            notes: tuple[str, ...] = ()
+        except StageFailed as failed:
+            counts, notes = np.zeros(len(catalogue), np.float32), (failed.reason,)
+        available = catalogue.available()
+        order = np.argsort(-counts, kind="stable")
+        rows: Rows = order[available[order]][: self._limit].astype(np.int32)
+        return rows, counts[rows], notes

@@ -1,0 +1,37 @@
+"""Candidates from the retrieval model: the items whose vectors are nearest to what the user's history says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from banquet.core.candidates import Candidates
+from banquet.core.errors import StageFailed
+from banquet.core.stages import Found, ModelJob
+from banquet.stages.user_rows import history_rows, seen_rows
+
+if TYPE_CHECKING:
+    from banquet.core.query import Query
+    from banquet.core.stages import ModelClient
+
+
+class Retrieval:
+    """Exact top-k of the whole catalogue for the user's history, with the seen and excluded items masked out in the model."""
+
+    name = "retrieval"
+
+    def __init__(self, models: ModelClient, limit: int, history_length: int) -> None:
+        self._models = models
+        self._limit = limit
+        self._history_length = history_length
+
+    async def find(self, query: Query) -> Found:
+        history = history_rows(query, self._history_length)
+        if not len(history):
+            raise StageFailed("empty_history")
+        arrays = {"history": history, "seen": seen_rows(query), "limit": np.array([self._limit], np.int32)}
+        answer = await self._models.predict(ModelJob("retrieval", query.catalogue.version, arrays), query.deadline.remaining_s())
+        found = answer.arrays
+        candidates = Candidates.of(self.name, found["rows"], found["scores"], user_vector=found["user_vector"])
+        return Found(candidates, answer.run)
