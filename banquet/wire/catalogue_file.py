@@ -164,7 +164,7 @@ def read_catalogue(folder: Path, version: str) -> CatalogueFile:
         body = np.memmap(path, np.uint8, mode="r")
     except (FileNotFoundError, ValueError) as error:
         raise BadCatalogue(f"{path}: {error}") from error
-    if hashlib.sha256(memoryview(body)).hexdigest()[:16] != version:
+    if hashlib.sha256(body.data).hexdigest()[:16] != version:
         raise BadCatalogue(f"{path}: content does not match its version; delete it and build the catalogue again")
     try:
         arrays, metadata = unpack(body)
