@@ -63,7 +63,7 @@ class Recommendation(rpc.RecommendationServiceServicer):
 
     async def _answer(self, pipeline: Pipeline, query: Query, context: Context) -> Answer:
         answer = await pipeline.run(query)
-        context.add_done_callback(lambda _context: pipeline.tell(answer))
+        context.add_done_callback(lambda _context: pipeline.tell(answer))  # type: ignore[arg-type] # the stubs want a class
         return answer
 
     def _deadline(self, context: Context) -> Deadline:

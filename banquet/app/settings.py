@@ -7,7 +7,8 @@ from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
+from pydantic_settings import PydanticBaseSettingsSource as Source
 
 from banquet.app.placements import in_words
 from banquet.core.errors import BadSettings
@@ -74,33 +75,39 @@ class Settings(BaseSettings):
     def logs(self) -> Path:
         return self.workspace / "log"
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the hook's signature
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
-
 
 def read_settings(path: Path | None = None, **overrides: object) -> Settings:
-    """Settings from a YAML file, the environment and `overrides` (None means not given). Raises `BadSettings` naming file and key."""
-    body: object = {}
-    if path is not None:
-        try:
-            body = yaml.safe_load(path.read_text()) or {}
-        except OSError as error:
-            raise BadSettings(f"{path}: {error.strerror}; name a settings file that can be read") from error
-        except yaml.YAMLError as error:
-            raise BadSettings(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(body, dict):
-        raise BadSettings(f"{path}: holds {type(body).__name__}; a settings file is a mapping of keys to values")
+    """Settings: `overrides` (None means not given) over the environment over a YAML file.
+
+    Raises `BadSettings` naming file, key and value.
+    """
+    body = {} if path is None else _read_mapping(path)
+
+    class FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: Source,
+            env_settings: Source,
+            dotenv_settings: Source,  # noqa: ARG003 - the hook's signature
+            file_secret_settings: Source,  # noqa: ARG003
+        ) -> tuple[Source, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=body)
+
     try:
-        settings = Settings(**body)
-        given = {key: value for key, value in overrides.items() if value is not None}
-        return Settings.model_validate(settings.model_dump() | given) if given else settings
+        return FromFile(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         raise BadSettings(f"{path or 'settings'}: {in_words(error)}") from error
+
+
+def _read_mapping(path: Path) -> dict[str, object]:
+    try:
+        body = yaml.safe_load(path.read_text()) or {}
+    except OSError as error:
+        raise BadSettings(f"{path}: {error.strerror}; name a settings file that can be read") from error
+    except yaml.YAMLError as error:
+        raise BadSettings(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(body, dict):
+        raise BadSettings(f"{path}: holds {type(body).__name__}; a settings file is a mapping of keys to values")
+    return body

@@ -1,0 +1,57 @@
+# Everything here needs Python 3.11+, pip and make; nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA ?=
+GENERATED := banquet/v1
+
+.PHONY: help setup protos format lint test test-quick bench demo up clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+setup: $(READY) ## Create the virtual environment with everything pinned
+
+$(READY): pyproject.toml clients/python/pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e clients/python -e '.[dev]'
+	touch $@
+
+protos: $(READY) ## Generate banquet/v1 from protos
+	$(BIN)/python -m grpc_tools.protoc -I protos --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+	  --python_out=. --grpc_python_out=. --mypy_out=quiet:. protos/banquet/v1/*.proto
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(READY) protos ## Check protos, generated code, style, types and layers
+	$(BIN)/buf lint
+	git diff --exit-code -- $(GENERATED) || { echo "banquet/v1 is stale: run 'make protos' and commit"; exit 1; }
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(READY) ## Run every test (real Feast, Redis, TorchServe and gRPC)
+	$(BIN)/python -m pytest
+
+test-quick: $(READY) ## Run the unit tests alone
+	$(BIN)/python -m pytest tests/unit
+
+bench: $(READY) ## Compare with the naive stack; DATA=folder, result in bench/results
+	$(BIN)/python -m bench serving $(if $(DATA),--data $(DATA)) --json bench/results/serving.json
+
+demo: $(READY) ## From data to printed recommendations; DATA=folder takes real data
+	$(BIN)/banquet demo $(if $(DATA),--data $(DATA))
+
+up: $(READY) ## Serve what the demo made, until Ctrl-C
+	$(BIN)/banquet up
+
+clean: ## Remove what was made, but the virtual environment
+	rm -rf var feature_repo/data model_store/*.mar .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

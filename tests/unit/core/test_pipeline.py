@@ -1,0 +1,142 @@
+"""A pipeline answers whatever is late, broken or missing, and says what it left out."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from banquet.core.deadline import Deadline
+from banquet.core.errors import DeadlineUnmeetable, StageFailed
+from banquet.core.pipeline import Pipeline
+from banquet.core.query import Degradation, UserFeatures
+from banquet.stages.filters.available import Available
+from banquet.stages.filters.duplicates import Duplicates
+from banquet.stages.selectors.top_k import TopK
+from banquet.stages.sources.popular import Popular
+from tests.fakes import FakeScorer, FakeSink, FakeSource, FakeUsers, make_catalogue, make_query
+
+
+def make_pipeline(**parts: object) -> Pipeline:
+    users = FakeUsers({"u1": UserFeatures("u1", {"age": 30}, ("i1",), found=True)})
+    chosen = {
+        "placement": "home",
+        "users": users,
+        "sources": [FakeSource("quick", rows=[1, 2, 3])],
+        "reserve": None,
+        "filters": [],
+        "scorer": None,
+        "selector": TopK(),
+    } | parts
+    return Pipeline(**chosen)
+
+
+async def test_a_slow_source_costs_its_items_not_the_answer() -> None:
+    """A source that overruns its budget is left out, and the answer says so."""
+    sources = [FakeSource("quick", rows=[1, 2, 3]), FakeSource("slow", rows=[4], delay_s=9)]
+    answer = await make_pipeline(sources=sources, budgets_s={"slow": 0.01}).run(make_query())
+    assert answer.picks.rows.tolist() == [1, 2, 3]
+    assert answer.degradations == [Degradation("slow", "timeout")]
+
+
+@pytest.mark.parametrize("error", [StageFailed("unavailable"), RuntimeError("bug")])
+async def test_a_broken_source_is_reported_with_its_reason(error: Exception) -> None:
+    """Foreseen failures keep their reason, bugs become `internal_error`; neither reaches the caller."""
+    sources = [FakeSource("broken", error=error), FakeSource("quick", rows=[1, 2, 3])]
+    answer = await make_pipeline(sources=sources).run(make_query())
+    reason = "unavailable" if isinstance(error, StageFailed) else "internal_error"
+    assert answer.degradations == [Degradation("broken", reason)]
+    assert answer.picks.rows.tolist() == [1, 2, 3]
+
+
+async def test_a_failed_scorer_keeps_the_order_of_the_source() -> None:
+    """Without ranking scores, items stay as retrieval ordered them."""
+    answer = await make_pipeline(scorer=FakeScorer(error=StageFailed("unavailable"))).run(make_query())
+    assert answer.picks.rows.tolist() == [1, 2, 3]
+    assert answer.degradations == [Degradation("ranking", "unavailable")]
+
+
+async def test_ranking_decides_the_order() -> None:
+    """The scorer's best comes first (the fake likes high rows)."""
+    answer = await make_pipeline(scorer=FakeScorer()).run(make_query())
+    assert answer.picks.rows.tolist() == [3, 2, 1]
+    assert answer.release == "rel"
+
+
+async def test_a_short_list_is_filled_from_the_reserve() -> None:
+    """The reserve is asked only when too little is left, and goes through the same filters."""
+    pipeline = make_pipeline(sources=[FakeSource("quick", rows=[1])], reserve=Popular(10), filters=[Available(), Duplicates()])
+    answer = await pipeline.run(make_query(limit=4))
+    assert answer.picks.rows.tolist() == [1, 0, 2, 3]
+    assert [answer.picks.source_of(k) for k in range(4)] == ["quick", "popular", "popular", "popular"]
+    assert answer.degradations == []
+
+
+async def test_a_list_that_stays_short_is_reported() -> None:
+    """Fewer items than asked for is an answer that says `short_list`."""
+    answer = await make_pipeline().run(make_query(limit=5))
+    assert len(answer.picks) == 3
+    assert answer.degradations == [Degradation("candidates", "short_list")]
+
+
+async def test_an_unknown_user_gets_an_answer() -> None:
+    """An unknown user is reported, not an error."""
+    answer = await make_pipeline().run(make_query(user_id="nobody"))
+    assert answer.degradations == [Degradation("users", "unknown_user")]
+    assert len(answer.picks) == 3
+
+
+async def test_a_broken_user_store_gets_an_answer() -> None:
+    """Without the user's row the defaults stand in."""
+    answer = await make_pipeline(users=FakeUsers(broken=True)).run(make_query())
+    assert answer.degradations == [Degradation("users", "unavailable")]
+    assert answer.query.user.history == ()
+
+
+async def test_a_filter_without_its_column_keeps_everything_and_says_so() -> None:
+    """A missing catalogue column costs the filter, not the answer."""
+    catalogue = make_catalogue(columns={})
+    answer = await make_pipeline(filters=[Available()]).run(make_query(catalogue))
+    assert answer.degradations == [Degradation("available", "missing_column")]
+    assert len(answer.picks) == 3
+
+
+async def test_when_everything_fails_popular_answers_within_the_deadline() -> None:
+    """Sources that eat the whole deadline leave room for the reserve."""
+    pipeline = make_pipeline(sources=[FakeSource("slow", delay_s=9)], reserve=Popular(10), scorer=FakeScorer(delay_s=9))
+    began_s = time.perf_counter()
+    answer = await pipeline.run(make_query(deadline=Deadline.after(0.05)))
+    assert time.perf_counter() - began_s < 1
+    assert answer.picks.rows.tolist() == [0, 1, 2]
+    assert [d.stage for d in answer.degradations] == ["slow", "ranking"]
+
+
+async def test_a_deadline_already_passed_is_refused() -> None:
+    """Nothing can meet it, so nothing is tried."""
+    with pytest.raises(DeadlineUnmeetable):
+        await make_pipeline().run(make_query(deadline=Deadline.after(-1)))
+
+
+async def test_every_stage_is_timed() -> None:
+    """Each stage appears once in the timings, in the order it ran, with its backend."""
+    sink = FakeSink()
+    pipeline = make_pipeline(filters=[Available()], scorer=FakeScorer(), sinks=[sink])
+    answer = await pipeline.run(make_query())
+    pipeline.tell(answer)
+    assert [t.stage for t in answer.timings] == ["users", "quick", "available", "ranking", "top_k"]
+    assert [t.run.backend for t in answer.timings] == ["", "fake", "", "fake", ""]
+    assert sink.answers == [answer]
+
+
+async def test_scores_that_came_with_the_candidates_are_kept() -> None:
+    """When all candidates are ranked already, the scorer is not asked."""
+
+    class Ranked(FakeSource):
+        async def find(self, query):
+            found = await super().find(query)
+            return replace(found, candidates=found.candidates.ranked(np.array([1, 3, 2], np.float32)))
+
+    scorer = FakeScorer(error=RuntimeError("not to be asked"))
+    answer = await make_pipeline(sources=[Ranked("cascade", rows=[1, 2, 3])], scorer=scorer).run(make_query())
+    assert answer.picks.rows.tolist() == [2, 3, 1]
+    assert answer.degradations == []
