@@ -1,0 +1,95 @@
+"""OperationsService: what is loaded and whether it works."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from banquet.v1 import operations_pb2 as pb
+from banquet.v1 import operations_pb2_grpc as rpc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import grpc
+
+    from banquet.core.catalogue import Catalogue
+    from banquet.core.pipeline import Pipeline
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the system; `detail` says what is wrong and what to do, and is empty when it is ready."""
+
+    name: str
+    ready: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How things stand: every part, and per model the backend that answered its last canary (empty: none did)."""
+
+    parts: Sequence[Part]
+    backends: Mapping[str, str]
+
+    @property
+    def ready(self) -> bool:
+        return all(part.ready for part in self.parts)
+
+
+class Operations(rpc.OperationsServiceServicer):
+    """Reports. `condition` is the latest one known; it is checked elsewhere, so that asking costs nothing."""
+
+    def __init__(
+        self,
+        condition: Callable[[], Condition],
+        catalogue: Callable[[], Catalogue | None],
+        placements: Mapping[str, Pipeline],
+        release: str,
+    ) -> None:
+        self._condition = condition
+        self._catalogue = catalogue
+        self._placements = placements
+        self._release = release
+        self._began_s = time.monotonic()
+
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:  # noqa: ARG002
+        condition = self._condition()
+        return pb.GetStatusResponse(
+            ready=condition.ready,
+            parts=[pb.PartStatus(part=part.name, ready=part.ready, detail=part.detail) for part in condition.parts],
+            release=pb.ReleaseStatus(
+                version=self._release,
+                models=[
+                    pb.ModelStatus(model=model, backend=backend, ready=bool(backend))
+                    for model, backend in sorted(condition.backends.items())
+                ],
+            ),
+            catalogue=_catalogue_status(self._catalogue()),
+            placements=[_placement_status(pipeline) for pipeline in self._placements.values()],
+            banquet_version=version("banquet"),
+            uptime_s=time.monotonic() - self._began_s,
+        )
+
+
+def _catalogue_status(catalogue: Catalogue | None) -> pb.CatalogueStatus:
+    if catalogue is None:
+        return pb.CatalogueStatus()
+    return pb.CatalogueStatus(
+        version=catalogue.version, items=len(catalogue), age_s=catalogue.age_s(), columns=sorted(catalogue.file.columns)
+    )
+
+
+def _placement_status(pipeline: Pipeline) -> pb.PlacementStatus:
+    return pb.PlacementStatus(
+        placement=pipeline.placement,
+        sources=[source.name for source in pipeline.sources],
+        filters=[stage.name for stage in pipeline.filters],
+        scorer=pipeline.scorer.name if pipeline.scorer else "",
+        selector=pipeline.selector.name,
+    )

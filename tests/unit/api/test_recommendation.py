@@ -1,0 +1,118 @@
+"""Over a real gRPC channel: bad requests are refused with field, value and range; good ones are answered."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+
+from banquet.api.limits import TRANSPORT_MESSAGE_BYTES
+from banquet.api.recommendation import Recommendation
+from banquet.api.status import ErrorsToStatus
+from banquet.core.pipeline import Pipeline
+from banquet.core.query import UserFeatures
+from banquet.stages.filters.attributes import Attributes
+from banquet.stages.selectors.top_k import TopK
+from banquet.stages.sources.given import Given
+from banquet.stages.sources.popular import Popular
+from banquet.v1 import recommendation_pb2 as pb
+from banquet.v1 import recommendation_pb2_grpc as rpc
+from tests.fakes import FakeScorer, FakeSink, FakeUsers, make_catalogue
+
+SINK = FakeSink()
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[rpc.RecommendationServiceStub]:
+    users = FakeUsers({"u1": UserFeatures("u1", {}, ("i1",), found=True)})
+    home = Pipeline("home", users, [Popular(10)], None, [Attributes()], FakeScorer(), TopK(), [SINK])
+    rank = Pipeline("rank", users, [Given()], None, [], FakeScorer(), TopK())
+    similar = Pipeline("similar", None, [Popular(10)], None, [], None, TopK())
+    catalogue = make_catalogue()
+    server = grpc.aio.server(
+        interceptors=[ErrorsToStatus()], options=[("grpc.max_receive_message_length", TRANSPORT_MESSAGE_BYTES)]
+    )
+    rpc.add_RecommendationServiceServicer_to_server(Recommendation({"home": home}, rank, similar, lambda: catalogue, 0.5), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield rpc.RecommendationServiceStub(channel)
+    await server.stop(None)
+
+
+async def test_recommend_answers_best_first_and_tells_the_sinks(stub: rpc.RecommendationServiceStub) -> None:
+    """Items come by ranking score, explained when asked for; sinks see the answer afterwards."""
+    SINK.answers.clear()
+    request = pb.RecommendRequest(user_id="u1", placement="home", limit=2, explain=True)
+    answer = await stub.Recommend(request)
+    assert [item.item_id for item in answer.items] == ["i8", "i7"]
+    assert answer.items[0].source == "popular"
+    assert answer.items[0].explanation.attributes["genres"] == "Comedy"
+    assert answer.items[0].explanation.ranking_score == 8.0
+    assert answer.info.catalogue_version == "0123456789abcdef"
+    assert not answer.info.degradations
+    while not SINK.answers:
+        await asyncio.sleep(0.01)
+    assert [told.query.request_id for told in SINK.answers] == [answer.request_id]
+
+
+async def test_rank_items_ranks_the_callers_own(stub: rpc.RecommendationServiceStub) -> None:
+    """All of them by default; unknown ones are left out and reported."""
+    answer = await stub.RankItems(pb.RankItemsRequest(user_id="u1", item_ids=["i2", "nope", "i5"]))
+    assert [item.item_id for item in answer.items] == ["i5", "i2"]
+    assert ("given", "unknown_items") in [(d.stage, d.reason) for d in answer.info.degradations]
+
+
+BAD = {
+    "empty user": (pb.RecommendRequest(placement="home", limit=1), "user_id '' has 0 bytes; allowed: 1 to 256"),
+    "long user": (pb.RecommendRequest(user_id="x" * 10_000, placement="home", limit=1), "has 10000 bytes; allowed: 1 to 256"),
+    "limit 0": (pb.RecommendRequest(user_id="u", placement="home"), "limit is 0; allowed: 1 to 500"),
+    "limit 100000": (pb.RecommendRequest(user_id="u", placement="home", limit=100_000), "limit is 100000; allowed: 1 to 500"),
+    "placement": (
+        pb.RecommendRequest(user_id="u", placement="attic", limit=1),
+        "placement 'attic' is not configured; allowed: home",
+    ),
+    "excluded": (
+        pb.RecommendRequest(user_id="u", placement="home", limit=1, exclude_item_ids=["i"] * 100_000),
+        "number of exclude_item_ids is 100000; allowed: 0 to 10000",
+    ),
+    "attribute": (
+        pb.RecommendRequest(
+            user_id="u", placement="home", limit=1, filters=[pb.AttributeFilter(attribute="hue", values=["red"])]
+        ),
+        "filters.attribute 'hue' is not in the catalogue; allowed: available, genres",
+    ),
+    "no values": (
+        pb.RecommendRequest(user_id="u", placement="home", limit=1, filters=[pb.AttributeFilter(attribute="genres")]),
+        "number of values of filter 'genres' is 0; allowed: 1 to 100",
+    ),
+    "large": (
+        pb.RecommendRequest(user_id="u", placement="home", limit=1, exclude_item_ids=["i" * 1_000_000] * 3),
+        "allowed: 0 to 2097152 bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("request_", "message"), BAD.values(), ids=BAD.keys())
+async def test_bad_requests_name_field_value_and_range(
+    stub: rpc.RecommendationServiceStub, request_: pb.RecommendRequest, message: str
+) -> None:
+    """INVALID_ARGUMENT with a message one can act on."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Recommend(request_)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert message in (caught.value.details() or "")
+
+
+async def test_a_catalogue_that_is_not_there_yet_is_unavailable() -> None:
+    """Before the first catalogue there is nothing to answer with; the caller may try again."""
+    service = Recommendation({}, None, None, lambda: None, 0.5)
+    server = grpc.aio.server(interceptors=[ErrorsToStatus()])
+    rpc.add_RecommendationServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await rpc.RecommendationServiceStub(channel).Recommend(pb.RecommendRequest(user_id="u", placement="home", limit=1))
+    await server.stop(None)
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
