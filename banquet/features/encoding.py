@@ -1,0 +1,208 @@
+"""Feast's own encodings, by hand: entity keys (version 3) and values as they lie in an online store.
+
+Source: feast/infra/key_encoding_utils.py and the protobuf wire format of feast/types/Value.proto. Golden tests compare with both.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import mmh3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_U32 = struct.Struct("<I")
+_I32 = struct.Struct("<i")
+_I64 = struct.Struct("<q")
+_F32 = struct.Struct("<f")
+_F64 = struct.Struct("<d")
+_STRING, _INT32, _INT64 = 2, 3, 4
+_KEY_CODES = {"STRING": _STRING, "INT32": _INT32, "INT64": _INT64}
+_ONE_BYTE = 0x80
+_SIGN = 1 << 63
+
+# Value types decoded here; the others (maps, sets, structs) go through Feast.
+BY_HAND = {
+    *("BYTES", "STRING", "INT32", "INT64", "DOUBLE", "FLOAT", "BOOL", "UNIX_TIMESTAMP"),
+    *("BYTES_LIST", "STRING_LIST", "INT32_LIST", "INT64_LIST", "DOUBLE_LIST", "FLOAT_LIST", "BOOL_LIST", "UNIX_TIMESTAMP_LIST"),
+}
+
+
+class BadValue(ValueError):
+    """Bytes of the online store that are not what Feast writes."""
+
+
+class KeyFormat:
+    """Entity keys of one join key: `encode` an id, `parse` an id back out of a key. Ids are text, whatever Feast's type."""
+
+    def __init__(self, join_key: str, key_type: str) -> None:
+        if key_type not in _KEY_CODES:
+            raise BadValue(f"join key {join_key!r} is a {key_type}; these can be read: {', '.join(_KEY_CODES)}")
+        name = join_key.encode()
+        self.prefix = _U32.pack(1) + _U32.pack(_STRING) + _U32.pack(len(name)) + name
+        self._code = _KEY_CODES[key_type]
+        self._start = self.prefix + _U32.pack(self._code)
+
+    def encode(self, entity_id: str) -> bytes:
+        """The key of an id. Raises `BadValue` for an id that the key's type cannot hold."""
+        try:
+            if self._code == _STRING:
+                body = entity_id.encode()
+            else:
+                body = (_I64 if self._code == _INT64 else _I32).pack(int(entity_id))
+        except (ValueError, struct.error) as error:
+            raise BadValue(f"id {entity_id!r} does not fit the key: {error}") from error
+        return self._start + _U32.pack(len(body)) + body
+
+    def parse(self, key: bytes, suffix: bytes = b"") -> str | None:
+        """The id of a key that ends with exactly `suffix`, or None when the key is of another shape."""
+        at = len(self._start)
+        if not key.startswith(self._start) or len(key) < at + 4:
+            return None
+        end = at + 4 + _U32.unpack_from(key, at)[0]
+        if len(key) < end or key[end:] != suffix:
+            return None
+        body = key[at + 4 : end]
+        if self._code == _STRING:
+            return body.decode()
+        number = _I64 if self._code == _INT64 else _I32
+        return str(number.unpack(body)[0]) if len(body) == number.size else None
+
+
+def redis_field(view: str, feature: str) -> bytes:
+    """The hash field of a feature: murmur3_32 of `view:feature`, little-endian."""
+    return _U32.pack(mmh3.hash(f"{view}:{feature}", signed=False))
+
+
+def decode(blob: bytes) -> object:
+    """A stored value as plain Python; None for a stored null. Timestamps are seconds since 1970. Raises `BadValue`."""
+    if not blob:
+        return None
+    try:
+        read = _READERS.get(blob[0])
+        if read is not None:
+            return read(blob)
+        if blob[1] == 1 and (read_list := _LONG_READERS.get(blob[0])) is not None:
+            return read_list(blob)
+        return _by_feast(blob)
+    except (IndexError, struct.error, UnicodeDecodeError) as error:
+        raise BadValue(f"not a Feast value: {blob[:24]!r}: {error}") from error
+
+
+def decode_timestamp_us(blob: bytes) -> int:
+    """A serialized protobuf Timestamp as microseconds since 1970."""
+    at, seconds, nanos = 0, 0, 0
+    while at < len(blob):
+        tag = blob[at]
+        number, at = _varint(blob, at + 1)
+        if tag == 0x08:  # noqa: PLR2004 - field 1, varint
+            seconds = _signed(number)
+        else:
+            nanos = number
+    return seconds * 1_000_000 + nanos // 1_000
+
+
+def _varint(blob: bytes, at: int) -> tuple[int, int]:
+    """A number and where it ends."""
+    value, shift = 0, 0
+    while True:
+        byte = blob[at]
+        at += 1
+        if byte < _ONE_BYTE:
+            return value | byte << shift, at
+        value |= (byte & 0x7F) << shift
+        shift += 7
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number & _SIGN else number
+
+
+def _text(blob: bytes) -> str:
+    return _bytes(blob).decode()
+
+
+def _bytes(blob: bytes) -> bytes:
+    length, at = _varint(blob, 1)
+    if at + length != len(blob):
+        raise IndexError("its length is wrong")
+    return blob[at:]
+
+
+def _integer(blob: bytes) -> int:
+    return _signed(_varint(blob, 1)[0])
+
+
+def _pieces(blob: bytes, at: int) -> list[bytes]:
+    """The repeated field 1 of the message whose length stands at `at`."""
+    length, at = _varint(blob, at)
+    end = at + length
+    if end != len(blob):
+        raise IndexError("its length is wrong")
+    pieces = []
+    while at < end:
+        if blob[at] != 0x0A:  # noqa: PLR2004 - field 1, bytes
+            raise IndexError("a list holds an unknown field")
+        size, at = _varint(blob, at + 1)
+        pieces.append(blob[at : at + size])
+        at += size
+    if at != end:
+        raise IndexError("a list is cut short")
+    return pieces
+
+
+def _texts(blob: bytes) -> list[str]:
+    return [piece.decode() for piece in _pieces(blob, 1)]
+
+
+def _integers(blob: bytes, at: int) -> list[int]:
+    numbers = []
+    for piece in _pieces(blob, at):
+        place = 0
+        while place < len(piece):
+            number, place = _varint(piece, place)
+            numbers.append(_signed(number))
+    return numbers
+
+
+def _floats(blob: bytes, at: int, code: str, size: int) -> list[float]:
+    return [number for piece in _pieces(blob, at) for number in struct.unpack(f"<{len(piece) // size}{code}", piece)]
+
+
+def _by_feast(blob: bytes) -> object:
+    # Rare types only: importing Feast takes seconds.
+    from feast.protos.feast.types.Value_pb2 import Value  # noqa: PLC0415
+    from feast.type_map import feast_value_type_to_python_type  # noqa: PLC0415
+    from google.protobuf.message import DecodeError  # noqa: PLC0415
+
+    try:
+        value: object = feast_value_type_to_python_type(Value.FromString(blob))
+    except DecodeError as error:
+        raise BadValue(f"not a Feast value: {blob[:24]!r}: {error}") from error
+    return value
+
+
+# By the first byte: field number << 3 | wire type.
+_READERS: dict[int, Callable[[bytes], object]] = {
+    0x0A: _bytes,
+    0x12: _text,
+    0x18: _integer,
+    0x20: _integer,
+    0x29: lambda blob: _F64.unpack_from(blob, 1)[0],
+    0x35: lambda blob: _F32.unpack_from(blob, 1)[0],
+    0x38: lambda blob: blob[1] != 0,
+    0x40: _integer,
+    0x5A: lambda blob: _pieces(blob, 1),
+    0x62: _texts,
+    0x6A: lambda blob: _integers(blob, 1),
+    0x72: lambda blob: _integers(blob, 1),
+    0x7A: lambda blob: _floats(blob, 1, "d", 8),
+}
+# Field numbers from 16 on take two bytes, the second of them 1.
+_LONG_READERS: dict[int, Callable[[bytes], object]] = {
+    0x82: lambda blob: _floats(blob, 2, "f", 4),
+    0x8A: lambda blob: [flag != 0 for flag in _integers(blob, 2)],
+    0x92: lambda blob: _integers(blob, 2),
+}
