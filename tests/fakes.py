@@ -119,6 +119,8 @@ class FakeModels:
 class FakeSink:
     name: str = "notes"
     answers: list[Answer] = field(default_factory=list)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, answer: Answer) -> None:
         self.answers.append(answer)
+        self.told.set()

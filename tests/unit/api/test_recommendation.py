@@ -43,6 +43,7 @@ async def stub() -> AsyncIterator[rpc.RecommendationServiceStub]:
 async def test_recommend_answers_best_first_and_tells_the_sinks(stub: rpc.RecommendationServiceStub) -> None:
     """Items come by ranking score, explained when asked for; sinks see the answer afterwards."""
     SINK.answers.clear()
+    SINK.told.clear()
     request = pb.RecommendRequest(user_id="u1", placement="home", limit=2, explain=True)
     answer = await stub.Recommend(request)
     assert [item.item_id for item in answer.items] == ["i8", "i7"]
@@ -51,8 +52,7 @@ async def test_recommend_answers_best_first_and_tells_the_sinks(stub: rpc.Recomm
     assert answer.items[0].explanation.ranking_score == 8.0
     assert answer.info.catalogue_version == "0123456789abcdef"
     assert not answer.info.degradations
-    while not SINK.answers:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(SINK.told.wait(), 1)
     assert [told.query.request_id for told in SINK.answers] == [answer.request_id]
 
 
