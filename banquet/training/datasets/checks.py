@@ -1,0 +1,108 @@
+"""What must hold of all rows together before a dataset is made of them; the first break is one error with its row and remedy."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from banquet.core.errors import BadData
+from banquet.training.datasets.dataset import TIME, assemble
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from banquet.training.datasets.dataset import Dataset
+    from banquet.training.datasets.source import Raw, Source
+
+# Columns of the other feature views and Feast's own: a feature of that name could not be told from them.
+RESERVED = ("user_id", "item_id", "history", "interaction_count", "rating_count", "rating_mean", "event_timestamp", "created")
+
+
+def checked(raw: Raw, now: datetime | None = None) -> Dataset:
+    """The dataset of what was read. Raises `BadData` naming file, row, column and remedy."""
+    raw.interactions.require("user_id", "item_id", "event_time", "event_type")
+    _no_future(raw.interactions, now or datetime.now(UTC))
+    _no_repeated_ids(raw.interactions, "event_id")
+    _no_repeated_events(raw.interactions)
+    if raw.users:
+        raw.users.require("user_id")
+        _no_repeated_ids(raw.users, "user_id")
+    if raw.items:
+        raw.items.require("item_id")
+        _no_repeated_ids(raw.items, "item_id")
+        _no_unknown_items(raw.interactions, raw.items)
+    _no_clashing_names(raw)
+    users, items = (source.table if source else None for source in (raw.users, raw.items))
+    return assemble(raw.name, raw.interactions.table, users, items, time_is_real=raw.time_is_real)
+
+
+def _no_future(source: Source, now: datetime) -> None:
+    late = pc.greater(source.table["event_time"], pa.scalar(now, TIME))
+    if pc.any(late).as_py():
+        row = pc.index(late, True).as_py()
+        time = source.table["event_time"][row].as_py().isoformat()
+        raise source.wrong(row, "event_time", f"{time} is in the future", "correct it or remove the row; times are UTC")
+
+
+def _no_repeated_ids(source: Source, column: str) -> None:
+    if column not in source.table.column_names:
+        return
+    repeat = _first_repeat(_codes(source.table[column]))
+    if repeat:
+        first, again = repeat
+        value = source.table[column][again].as_py()
+        raise source.wrong(again, column, f"{value!r} is in {source.row(first)} already", "keep one of the two rows")
+
+
+def _no_repeated_events(source: Source) -> None:
+    columns = ("user_id", "item_id", "event_time", "event_type")
+    repeat = _first_repeat(*(_codes(source.table[column]) for column in columns))
+    if repeat:
+        first, again = repeat
+        what = ", ".join(str(source.table[column][again].as_py()) for column in columns)
+        named = ", ".join(source.names.get(column, column) for column in columns)
+        raise BadData(
+            f"{source.file}, {source.row(again)}, columns {named}: the event ({what}) is in {source.row(first)} already; keep one"
+        )
+
+
+def _no_unknown_items(interactions: Source, items: Source) -> None:
+    known = pc.is_in(interactions.table["item_id"], pc.unique(items.table["item_id"]))
+    if not pc.all(known).as_py():
+        row = pc.index(known, False).as_py()
+        item = interactions.table["item_id"][row].as_py()
+        raise interactions.wrong(row, "item_id", f"item {item!r} is not in {items.file}", "add the item there or remove the row")
+
+
+def _no_clashing_names(raw: Raw) -> None:
+    seen: dict[str, str] = {}
+    for source, key in ((raw.users, "user_id"), (raw.items, "item_id")):
+        for name in source.table.column_names if source else ():
+            if source and name != key and (name in RESERVED or name in seen):
+                taken, own = seen.get(name, "Banquet's own tables"), source.names.get(name, name)
+                raise BadData(f"{source.file}: column {own!r} has a name that is used in {taken} too; rename it in the file")
+            if source and name != key:
+                seen[name] = source.file
+
+
+def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    if pa.types.is_timestamp(column.type):
+        return np.asarray(column.cast(pa.int64()).to_numpy(), np.int64)
+    return np.asarray(column.combine_chunks().dictionary_encode().indices.to_numpy(), np.int64)
+
+
+def _first_repeat(*codes: NDArray[np.int64]) -> tuple[int, int] | None:
+    """The first row whose codes an earlier row has too: (the earlier row, that row)."""
+    order = np.lexsort(codes)  # stable: equal rows keep their order
+    same = np.ones(max(len(order) - 1, 0), bool)
+    for code in codes:
+        same &= code[order[1:]] == code[order[:-1]]
+    pairs = np.flatnonzero(same)
+    if not len(pairs):
+        return None
+    pair = pairs[np.argmin(order[pairs + 1])]
+    return int(order[pair]), int(order[pair + 1])
