@@ -1,0 +1,77 @@
+"""The command line `banquet`: every verb in one place, and how they all end."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from banquet.app.commands.gateway import EXIT_BAD_INPUT, fail
+from banquet.app.commands.recommend import rank, recommend, similar
+from banquet.app.commands.record import record
+from banquet.app.commands.status import status
+from banquet.core.errors import BanquetError
+
+RUN = "Run"
+ASK = "Talk to a running gateway"
+MAKE = "Make data, features and releases"
+
+
+class OneLineErrors(TyperGroup):
+    """Ends a command with one line and exit code 2 when Banquet foresaw what went wrong."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BanquetError as error:
+            fail(str(error), EXIT_BAD_INPUT)
+
+
+app = typer.Typer(
+    name="banquet",
+    cls=OneLineErrors,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog="Exit codes: 0 done; 1 the gateway cannot be reached or cannot answer; 2 bad input, named in one line on stderr.",
+)
+
+
+@app.callback()
+def banquet(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=lambda wanted: _print_version(wanted=wanted), help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Banquet serves recommendations: features from Feast, models in TorchServe, one gRPC gateway."""
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"banquet {version('banquet')}")
+        raise typer.Exit
+
+
+for name in ("up", "demo", "train"):
+    if find_spec(f"banquet.app.commands.{name}"):
+        app.command(rich_help_panel=MAKE if name == "train" else RUN)(
+            getattr(import_module(f"banquet.app.commands.{name}"), name)
+        )
+for verb in (recommend, rank, similar, record, status):
+    app.command(rich_help_panel=ASK)(verb)
+for name in ("data", "features", "release"):
+    if find_spec(f"banquet.app.commands.{name}"):
+        app.add_typer(import_module(f"banquet.app.commands.{name}").app, name=name, rich_help_panel=MAKE)
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,98 @@
+"""`recommend`, `rank`, `similar` and `status`."""
+
+import json
+
+from grpc import StatusCode
+
+
+def test_recommend_prints_a_table_with_titles(run, gateway):
+    """A person sees items, titles as they are, and what was left out."""
+    result = run("recommend", "--user", "u7")
+    assert result.exit_code == 0
+    for text in ("For u7 at home", "i1", "Heat", "[Rec]", "Amélie", "3.0000", "request r1", "left out: similar (unavailable)"):
+        assert text in result.stdout
+    assert "ranking score" not in result.stdout
+
+
+def test_recommend_passes_on_what_it_was_told(run, gateway):
+    """Limits, exclusions with commas and repeated filters all reach the gateway."""
+    told = ["--placement", "detail", "--item", "i9", "--limit", "2", "--exclude", "a,b", "--exclude", "c"]
+    assert run("recommend", "--user", "u7", *told, "--filter", "genres=Comedy,Drama", "--filter", "decade=1990").exit_code == 0
+    (request,) = gateway.requests
+    assert (request.placement, request.context.item_id, request.limit) == ("detail", "i9", 2)
+    assert list(request.exclude_item_ids) == ["a", "b", "c"]
+    assert {f.attribute: list(f.values) for f in request.filters} == {"genres": ["Comedy", "Drama"], "decade": ["1990"]}
+
+
+def test_explain_adds_scores_and_attributes(run, gateway):
+    """With --explain, the table says why."""
+    result = run("similar", "--item", "i1", "--explain")
+    assert "ranking score" in result.stdout
+    assert "genres=Crime" in result.stdout
+
+
+def test_json_is_one_object_without_explanations(run, gateway):
+    """A program parses standard output whole, and gets explanations only when it asks."""
+    result = run("recommend", "--user", "u7", "--json")
+    answer = json.loads(result.stdout)
+    assert [item["item_id"] for item in answer["items"]] == ["i1", "i2", "i3"]
+    assert answer["items"][0]["explanation"] is None
+    assert answer["degradations"] == [{"stage": "similar", "reason": "unavailable"}]
+    explained = json.loads(run("recommend", "--user", "u7", "--json", "--explain").stdout)
+    assert explained["items"][0]["explanation"]["attributes"]["title"] == "Heat"
+
+
+def test_rank_takes_items_with_commas(run, gateway):
+    """The items reach the gateway one by one, and come back ranked."""
+    answer = json.loads(run("rank", "--user", "u7", "--items", "i1,i2", "--items", "i3", "--json").stdout)
+    assert [item["item_id"] for item in answer["items"]] == ["i3", "i2", "i1"]
+
+
+def test_an_item_without_a_title_is_still_shown(run, gateway):
+    """Titles are a courtesy: without one, the id stands alone."""
+    result = run("rank", "--user", "u7", "--items", "unknown")
+    assert result.exit_code == 0
+    assert "unknown" in result.stdout
+    assert "title" not in result.stdout
+
+
+def test_status_prints_every_part(run, gateway):
+    """Parts, models, catalogue and placements are on one screen."""
+    result = run("status")
+    assert result.exit_code == 0
+    for text in ("ready", "torchserve", "release abc", "onnxruntime", "catalogue c1", "genres, available", "home", "top_k"):
+        assert text in result.stdout
+
+
+def test_status_of_a_gateway_that_is_not_ready_exits_with_1(run, gateway):
+    """A script can wait for readiness, and a person reads why."""
+    gateway.ready = False
+    result = run("status")
+    assert result.exit_code == 1
+    assert "no worker" in result.stdout
+    assert json.loads(run("status", "--json").stdout)["ready"] is False
+
+
+def test_a_refused_request_is_one_line_and_exit_code_2(run, gateway):
+    """The server's message is the user's message."""
+    gateway.failures.append((StatusCode.INVALID_ARGUMENT, "placement 'hom': unknown;\nconfigured: detail, home"))
+    result = run("recommend", "--user", "u7", "--placement", "hom")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr == "error: placement 'hom': unknown; configured: detail, home\n"
+
+
+def test_a_gateway_that_is_not_there_is_one_line_and_exit_code_1(run):
+    """Nobody listening is told from bad input."""
+    result = run("status", "--address", "127.0.0.1:1", "--timeout-ms", "100")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: 127.0.0.1:1 is unavailable")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_slow_gateway_is_one_line_and_exit_code_1(run, gateway):
+    """The timeout given is the timeout kept."""
+    gateway.delay_s = 5
+    result = run("recommend", "--user", "u7", "--timeout-ms", "100")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: no answer from")

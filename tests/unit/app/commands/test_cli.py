@@ -1,0 +1,61 @@
+"""The command line as a whole."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["recommend"],
+        ["recommend", "--user", "u7", "--limit", "many"],
+        ["recommend", "--user", "u7", "--limit", "0"],
+        ["recommend", "--user", "u7", "--filter", "genres"],
+        ["recommend", "--user", "u7", "--filter", "genres="],
+        ["similar", "--item", "i1", "--filter", "genres=A", "--filter", "genres=B"],
+        ["status", "--timeout-ms", "0"],
+        ["cook"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2_without_a_traceback(run, gateway, arguments):
+    """The message goes to standard error and nothing to the gateway."""
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert not gateway.requests
+
+
+def test_help_lists_the_verbs_and_the_exit_codes(run):
+    """What a person needs first is on the first screen."""
+    result = run("--help")
+    for text in (
+        "up",
+        "demo",
+        "data",
+        "train",
+        "features",
+        "release",
+        "recommend",
+        "rank",
+        "similar",
+        "record",
+        "status",
+        "Exit codes",
+    ):
+        assert text in result.stdout
+
+
+def test_version(run):
+    """The version is the package's."""
+    assert run("--version").stdout.startswith("banquet 0.")
+
+
+def test_the_command_line_loads_nothing_heavy():
+    """Help is instant because torch, feast, pyarrow, numpy and grpc wait until a verb needs them."""
+    heavy = ["torch", "feast", "pyarrow", "pandas", "numpy", "grpc", "onnxruntime"]
+    program = f"import sys, banquet.app.cli; print(*(name for name in {heavy} if name in sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert loaded.split() == []
