@@ -1,0 +1,49 @@
+"""The consumer as a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from banquet.feedback.consumer import Pace, run_consumer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_PARENT_CHECK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSettings:
+    """`log_folder` holds the event log, `state_path` the consumer's SQLite file, `repo_path` the Feast repository."""
+
+    log_folder: Path
+    state_path: Path
+    repo_path: Path
+    pace: Pace = field(default_factory=Pace)
+
+
+def main(settings: ConsumerSettings) -> None:
+    """Consume until SIGTERM, SIGINT or the end of the parent process. Raises `BadSettings` when the repository does not fit."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    threading.Thread(target=_stop_with_parent, args=(os.getppid(), stop), daemon=True).start()
+
+    from banquet.feedback.feast_push import FeastActivity  # noqa: PLC0415 - signals are heeded while Feast takes its seconds to load
+
+    store = FeastActivity(settings.repo_path)
+    log.info("following events in %s", settings.log_folder)
+    run_consumer(settings.log_folder, settings.state_path, store, stop, settings.pace)
+
+
+def _stop_with_parent(parent: int, stop: threading.Event) -> None:
+    while not stop.wait(_PARENT_CHECK_S):
+        if os.getppid() != parent:
+            stop.set()
