@@ -144,12 +144,13 @@ def _describe(dataset: Dataset, folder: Path) -> None:
 def _print_table(title: str, rows: list[dict[str, str | int]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left")
     for column in rows[0]:
         table.add_column(column)
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(Text(str(value)) for value in row.values()))  # as it stands: [brackets] are no markup
     Console().print(table)
 
 
