@@ -1,0 +1,95 @@
+"""One gateway process: `python -m banquet.app.gateway SETTINGS.json INDEX`, a child of `banquet up`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import start_http_server
+
+from banquet.api.feedback import Feedback
+from banquet.api.limits import TRANSPORT_MESSAGE_BYTES
+from banquet.api.operations import Operations
+from banquet.api.recommendation import Recommendation
+from banquet.api.status import ErrorsToStatus
+from banquet.app.logs import log_to_stderr
+from banquet.app.processes import end_with_parent
+from banquet.app.readiness import Readiness
+from banquet.app.settings import Settings, read_settings
+from banquet.app.wiring import Parts, open_parts
+from banquet.v1 import feedback_pb2, feedback_pb2_grpc, operations_pb2, operations_pb2_grpc, recommendation_pb2, recommendation_pb2_grpc
+
+log = logging.getLogger(__name__)
+
+SERVICES = (
+    recommendation_pb2.DESCRIPTOR.services_by_name["RecommendationService"].full_name,
+    feedback_pb2.DESCRIPTOR.services_by_name["FeedbackService"].full_name,
+    operations_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name,
+)
+
+
+async def serve(settings: Settings, index: int) -> None:
+    """Answer until SIGTERM, then refuse new calls and finish those in progress."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_parts(settings, index) as parts:
+        server, readiness = _server(settings, parts)
+        await server.start()
+        watch = asyncio.create_task(readiness.watch())
+        # What is loaded by now stays; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        log.info("listening on %s:%d, release %s", settings.host, settings.port, parts.release)
+        await stop.wait()
+        watch.cancel()
+        await readiness.health.enter_graceful_shutdown()
+        await server.stop(settings.drain_s)
+
+
+def _server(settings: Settings, parts: Parts) -> tuple[grpc.aio.Server, Readiness]:
+    server = grpc.aio.server(
+        interceptors=[ErrorsToStatus()],
+        maximum_concurrent_rpcs=settings.max_concurrent,
+        options=[
+            ("grpc.so_reuseport", 1),
+            ("grpc.max_receive_message_length", TRANSPORT_MESSAGE_BYTES),
+            ("grpc.max_metadata_size", 16 * 1024),
+        ],
+    )
+    checker = health.aio.HealthServicer()
+    readiness = Readiness(parts.checks, parts.canaries, checker, ["", *SERVICES])
+    recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server(
+        Recommendation(parts.placements, parts.rank, parts.similar, parts.catalogue, settings.max_latency_ms / 1e3), server
+    )
+    feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(Feedback(parts.events), server)
+    operations_pb2_grpc.add_OperationsServiceServicer_to_server(
+        Operations(lambda: readiness.condition, parts.catalogue, parts.placements, parts.release), server
+    )
+    health_pb2_grpc.add_HealthServicer_to_server(checker, server)
+    names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
+    reflection.enable_server_reflection(names, server)
+    server.add_insecure_port(f"{settings.host}:{settings.port}")
+    return server, readiness
+
+
+def main() -> None:
+    end_with_parent()
+    settings = read_settings(**json.loads(Path(sys.argv[1]).read_text()))
+    index = int(sys.argv[2])
+    log_to_stderr(settings.log_level)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port + index, addr="127.0.0.1")
+    asyncio.run(serve(settings, index))
+
+
+if __name__ == "__main__":
+    main()

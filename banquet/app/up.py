@@ -1,0 +1,101 @@
+"""`banquet up`: TorchServe, catalogue builder, event consumer and gateways, which start and end together."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from banquet.app.processes import Child
+from banquet.core.errors import BadSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from banquet.app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CHILD_PATIENCE_S = 5.0
+
+
+async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `on_ready` gets the gateway's address once the health check says SERVING."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    settings.logs.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        port = stack.enter_context(_held_port(settings.host, settings.port))
+        settings = settings.model_copy(update={"port": port})
+        settings = await _with_torchserve(settings, stack)
+        told = _write_settings(settings)
+        for child in _children(settings, told):
+            patience_s = settings.drain_s + CHILD_PATIENCE_S if child.name.startswith("gateway") else CHILD_PATIENCE_S
+            await child.start()
+            stack.push_async_callback(child.stop, patience_s)
+        address = f"{settings.host}:{port}"
+        watch = asyncio.create_task(_tell_when_ready(address, on_ready))
+        await stop.wait()
+        watch.cancel()
+        log.info("stopping")
+
+
+@contextmanager
+def _held_port(host: str, port: int) -> Iterator[int]:
+    """Reserve the port that the gateways will share; a taken one is refused here, before anything starts."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe, socket.socket(family, socket.SOCK_STREAM) as held:
+        try:
+            # Without SO_REUSEPORT, so that another server on this port is found out.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            taken = probe.getsockname()[1]
+        except OSError as error:
+            raise BadSettings(f"port {port} on {host}: {error.strerror}; choose another one or 0 for a free one") from error
+        probe.close()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind((host, taken))
+        yield taken
+
+
+def _children(settings: Settings, told: Path) -> list[Child]:
+    """In the order they start; they end in the opposite order, so that gateways drain while the rest still works."""
+    logs = settings.logs
+    return [
+        Child("builder", ["banquet.app.builder", str(told)], logs / "builder.log"),
+        Child("consumer", ["banquet.app.consumer", str(told)], logs / "consumer.log"),
+        *(
+            Child(f"gateway-{k}", ["banquet.app.gateway", str(told), str(k)], logs / f"gateway-{k}.log")
+            for k in range(settings.gateways)
+        ),
+    ]
+
+
+def _write_settings(settings: Settings) -> Path:
+    """The settings in force, for the children and for whoever wants to know."""
+    path = settings.workspace / "run" / "settings.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(settings.model_dump(mode="json"), indent=2))
+    return path
+
+
+async def _tell_when_ready(address: str, on_ready: Callable[[str], None]) -> None:
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        while True:
+            try:
+                answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=1.0)
+                if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                    return on_ready(address)
+            except grpc.aio.AioRpcError as error:
+                log.debug("not up yet: %s", error.details())
+            await asyncio.sleep(0.1)

@@ -1,0 +1,139 @@
+"""The whole of Banquet on small synthetic data: made, trained, packed, materialized and served by the commands a user types."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+from banquet_client import BanquetClient, ClientError
+
+PROJECT = Path(__file__).parents[2]
+MAKING = [
+    ["data", "synthetic", "--users", "200", "--items", "150", "--events", "6000"],
+    ["train", "--preset", "quick"],
+    ["release", "build"],
+    ["features", "prepare"],
+]
+
+
+def banquet(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "banquet.app.cli", *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'clients/python'}", "OMP_NUM_THREADS": "2", "COLUMNS": "200"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Served:
+    """A running `banquet up`."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    metrics_port: int = field(default_factory=free_port)
+    flags: tuple[str, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        flags = ["--port", str(self.port), "--metrics-port", str(self.metrics_port), *self.flags]
+        with (self.folder / "up.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "banquet.app.cli", "up", *flags],
+                cwd=self.folder,
+                env=environment(),
+                stdout=log,
+                stderr=log,
+            )
+        self.wait_until_ready()
+
+    def wait_until_ready(self, patience_s: float = 90.0) -> float:
+        """Seconds until the status says ready."""
+        began_s = time.monotonic()
+        with BanquetClient(self.address) as client:
+            while time.monotonic() - began_s < patience_s:
+                assert self.process is not None
+                assert self.process.poll() is None, (self.folder / "up.log").read_text()[-4000:]
+                try:
+                    if client.status(timeout_s=1.0).ready:
+                        return time.monotonic() - began_s
+                except ClientError:
+                    pass
+                time.sleep(0.2)
+        raise AssertionError(f"not ready within {patience_s} s:\n{(self.folder / 'up.log').read_text()[-4000:]}")
+
+    def descendants(self) -> list[psutil.Process]:
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def find(self, *words: str) -> psutil.Process:
+        """The one descendant whose command line has all the words."""
+        found = [one for one in self.descendants() if all(word in " ".join(one.cmdline()) for word in words)]
+        assert len(found) == 1, [one.cmdline() for one in self.descendants()]
+        return found[0]
+
+    def stop(self) -> None:
+        if self.process is None or self.process.poll() is not None:
+            return
+        children = self.descendants()
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        finally:
+            for child in children:
+                if child.is_running():
+                    child.kill()
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which everything was made, not yet served."""
+    folder = tmp_path_factory.mktemp("banquet")
+    shutil.copytree(PROJECT / "feature_repo", folder / "feature_repo", ignore=shutil.ignore_patterns("data", "__pycache__"))
+    for arguments in MAKING:
+        done = banquet(folder, *arguments)
+        assert done.returncode == 0, f"banquet {' '.join(arguments)}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def served(made: Path) -> Iterator[Served]:
+    """The demo, served; tests that break it mend it again."""
+    up = Served(made)
+    try:
+        up.start()
+        yield up
+    finally:
+        up.stop()
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[BanquetClient]:
+    with BanquetClient(served.address, timeout_s=2.0) as client:
+        yield client

@@ -1,0 +1,113 @@
+"""What dies comes back, and callers are answered meanwhile."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+from banquet_client import BanquetClient
+
+from tests.e2e.conftest import Served, banquet, environment
+from tests.e2e.test_serving import known_users
+
+
+def until_whole(client: BanquetClient, user: str, patience_s: float) -> tuple[float, set[str]]:
+    """Asks until an answer is whole again: seconds it took, reasons met on the way. Any failed request fails the test."""
+    began_s = time.monotonic()
+    reasons: set[str] = set()
+    while time.monotonic() - began_s < patience_s:
+        answer = client.recommend(user, placement="home", limit=5)
+        assert len(answer.items) == 5
+        if not answer.degradations:
+            return time.monotonic() - began_s, reasons
+        reasons |= {degradation.reason for degradation in answer.degradations}
+        time.sleep(0.02)
+    raise AssertionError(f"still degraded after {patience_s} s: {reasons}")
+
+
+def test_a_killed_worker_is_back_without_a_restart_of_anything_else(served: Served, client: BanquetClient) -> None:
+    """kill -9 of the cascade worker: every request is answered, degraded until TorchServe has a new worker."""
+    java = served.find("org.pytorch.serve.ModelServer")
+    workers = [child for child in java.children() if "model_service_worker" in " ".join(child.cmdline())]
+    for worker in workers:
+        worker.kill()
+    until_whole(client, known_users(served)[0], 60)
+    assert served.find("org.pytorch.serve.ModelServer").pid == java.pid
+
+
+def test_a_killed_torchserve_is_back_by_itself(served: Served, client: BanquetClient) -> None:
+    """kill -9 of the whole TorchServe: popular answers meanwhile, and the answers say why."""
+    served.find("org.pytorch.serve.ModelServer").kill()
+    time.sleep(0.1)
+    _, reasons = until_whole(client, known_users(served)[0], 90)
+    assert "unavailable" in reasons
+
+
+def test_a_killed_gateway_loses_no_acknowledged_event(served: Served, client: BanquetClient) -> None:
+    """kill -9 of the gateway while events are recorded: each acknowledged one is in the user's features afterwards."""
+    user = "kill-nine"
+    items = [item.item_id for item in client.recommend(user, placement="home", limit=30).items]
+    script = (
+        "import sys; from banquet_client import BanquetClient, Event\n"
+        "with BanquetClient(sys.argv[1]) as client:\n"
+        "    for item in sys.argv[3:]:\n"
+        "        client.record([Event(user_id=sys.argv[2], item_id=item, type='click')], timeout_s=20)\n"
+        "        print(item, flush=True)\n"
+    )
+    recorder = subprocess.Popen(
+        [sys.executable, "-c", script, served.address, user, *items], env=environment(), stdout=subprocess.PIPE, text=True
+    )
+    assert recorder.stdout is not None
+    acknowledged = [recorder.stdout.readline().strip() for _ in range(10)]
+    served.find("banquet.app.gateway").kill()
+    acknowledged += recorder.stdout.read().split()
+    assert recorder.wait(60) == 0
+    assert acknowledged == items
+    served.wait_until_ready()
+    began_s = time.monotonic()
+    seen: set[str] = set()
+    while time.monotonic() - began_s < 20 and not seen >= set(items):
+        seen = set(items) - set(client.recommend(user, placement="home", limit=100).item_ids)
+        time.sleep(0.2)
+    assert seen == set(items)
+
+
+def test_sigterm_leaves_no_process_behind(made) -> None:
+    """Everything that `banquet up` started ends with it."""
+    up = Served(made)
+    up.start()
+    started = up.descendants()
+    assert len(started) >= 5
+    assert up.process is not None
+    up.process.send_signal(signal.SIGTERM)
+    assert up.process.wait(30) == 0
+    _, alive = psutil.wait_procs(started, timeout=5)
+    assert not alive, [one.cmdline() for one in alive]
+
+
+def test_a_port_in_use_is_one_clear_error(served: Served) -> None:
+    """A second `banquet up` on the port says so and leaves the first alone."""
+    done = banquet(served.folder, "up", "--port", str(served.port), "--metrics-port", "0")
+    assert done.returncode == 2
+    assert f"port {served.port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_settings_file_names_the_key(served: Served) -> None:
+    """Unknown keys and values out of range are exit code 2, in one line."""
+    path = served.folder / "wrong.yaml"
+    path.write_text("gatways: 2\n")
+    done = banquet(served.folder, "up", "--settings", str(path))
+    assert done.returncode == 2
+    assert "gatways" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_dead_gateway_is_exit_code_1(served: Served) -> None:
+    """A gateway that cannot be reached is not the caller's mistake."""
+    done = banquet(served.folder, "status", "--address", "127.0.0.1:9")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
