@@ -18,8 +18,9 @@ _I32 = struct.Struct("<i")
 _I64 = struct.Struct("<q")
 _F32 = struct.Struct("<f")
 _F64 = struct.Struct("<d")
-_STRING, _INT32, _INT64 = 2, 3, 4
-_KEY_CODES = {"STRING": _STRING, "INT32": _INT32, "INT64": _INT64}
+_STRING = 2
+_KEY_CODES = {"STRING": _STRING, "INT32": 3, "INT64": 4}
+_NUMBERS = {"INT32": _I32, "INT64": _I64}
 _ONE_BYTE = 0x80
 _SIGN = 1 << 63
 
@@ -42,16 +43,13 @@ class KeyFormat:
             raise BadValue(f"join key {join_key!r} is a {key_type}; these can be read: {', '.join(_KEY_CODES)}")
         name = join_key.encode()
         self.prefix = _U32.pack(1) + _U32.pack(_STRING) + _U32.pack(len(name)) + name
-        self._code = _KEY_CODES[key_type]
-        self._start = self.prefix + _U32.pack(self._code)
+        self._start = self.prefix + _U32.pack(_KEY_CODES[key_type])
+        self._number = _NUMBERS.get(key_type)
 
     def encode(self, entity_id: str) -> bytes:
         """The key of an id. Raises `BadValue` for an id that the key's type cannot hold."""
         try:
-            if self._code == _STRING:
-                body = entity_id.encode()
-            else:
-                body = (_I64 if self._code == _INT64 else _I32).pack(int(entity_id))
+            body = entity_id.encode() if self._number is None else self._number.pack(int(entity_id))
         except (ValueError, struct.error) as error:
             raise BadValue(f"id {entity_id!r} does not fit the key: {error}") from error
         return self._start + _U32.pack(len(body)) + body
@@ -65,10 +63,7 @@ class KeyFormat:
         if len(key) < end or key[end:] != suffix:
             return None
         body = key[at + 4 : end]
-        if self._code == _STRING:
-            return body.decode()
-        number = _I64 if self._code == _INT64 else _I32
-        return str(number.unpack(body)[0]) if len(body) == number.size else None
+        return body.decode() if self._number is None else str(self._number.unpack(body)[0])
 
 
 def redis_field(view: str, feature: str) -> bytes:
@@ -145,7 +140,10 @@ def _pieces(blob: bytes, at: int) -> list[bytes]:
     while at < end:
         if blob[at] != 0x0A:  # noqa: PLR2004 - field 1, bytes
             raise IndexError("a list holds an unknown field")
-        size, at = _varint(blob, at + 1)
+        size = blob[at + 1]
+        at += 2
+        if size >= _ONE_BYTE:
+            size, at = _varint(blob, at - 1)
         pieces.append(blob[at : at + size])
         at += size
     if at != end:

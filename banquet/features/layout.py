@@ -1,6 +1,6 @@
-"""What the online store holds and under which names: a small file beside the catalogue, written by a process that may import Feast.
+"""What the online store holds and under which names: a small file beside the catalogue, written by a process of its own.
 
-The gateway and the catalogue builder read the store by it and never import Feast.
+That process asks Feast; the gateway and the catalogue builder read the store by the file and never import Feast.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from banquet.core.errors import BadData
+from banquet.features.atomic import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 HISTORY_LENGTH = 50
 TIME = pa.timestamp("us", tz="UTC")
-ACTIVITY_FEATURES = {"user": ("history", "interaction_count", "rating_count", "rating_mean")}
-ACTIVITY_FEATURES["item"] = ACTIVITY_FEATURES["user"][1:]
+COUNTERS = ("interaction_count", "rating_count", "rating_mean")
+ACTIVITY_FEATURES = {"user": {"history", *COUNTERS}, "item": {*COUNTERS}}
 _RESERVED = {"event_timestamp", "created"}
 
 
@@ -44,7 +44,8 @@ def write_sources(dataset: Path, data: Path) -> dict[str, int]:
     }
     data.mkdir(parents=True, exist_ok=True)
     for view, table in tables.items():
-        _write(table, data / f"{view}.parquet")
+        with replacing(data / f"{view}.parquet") as part:
+            pq.write_table(table, part, compression="zstd")
     return {view: table.num_rows for view, table in tables.items()}
 
 
@@ -102,7 +103,7 @@ def _interactions(dataset: Path) -> pa.Table:
     table = _read(file)
     missing = {"user_id", "item_id", "event_type", "value", "event_time"} - set(table.column_names)
     if missing:
-        raise BadData(f"{file}: column {sorted(missing)[0]!r} is missing; make the dataset again with `banquet data`")
+        raise BadData(f"{file}: column {min(missing)!r} is missing; make the dataset again with `banquet data`")
     return table.filter(pc.not_equal(table["event_type"], "impression"))
 
 
@@ -128,12 +129,3 @@ def _read(file: Path) -> pa.Table:
         raise BadData(f"{file} does not exist; make the dataset again with `banquet data`") from error
     except pa.ArrowException as error:
         raise BadData(f"{file} is not readable parquet ({error}); make the dataset again with `banquet data`") from error
-
-
-def _write(table: pa.Table, file: Path) -> None:
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        pq.write_table(table, part, compression="zstd")
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)

@@ -94,7 +94,7 @@ def _store(path: Path, folder: Path, body: object) -> Store:
 
 def _redis_options(path: Path, connection: str) -> dict[str, object]:
     """Feast's `host:port,option=value,...` as redis-py's keyword arguments."""
-    if "$" in connection.split(",")[0]:
+    if "$" in connection.split(",", maxsplit=1)[0]:
         raise BadSettings(f"{path}: connection_string {connection!r}: set that environment variable to host:port")
     options: dict[str, object] = {"host": "localhost", "port": 6379}
     for part in connection.split(","):

@@ -1,0 +1,90 @@
+"""What only Feast can do, in a process of its own: `feast apply`, materialize, and publishing the layout.
+
+`python -m banquet.features.feast_job apply|layout --repo FOLDER --catalogue FOLDER [--yaml FILE]`. One import of Feast (seconds,
+180 MB) serves all steps, and the memory goes with the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from feast import FeatureStore
+from feast.errors import FeatureViewNotFoundException
+from feast.infra.online_stores.helpers import compute_versioned_name
+from feast.repo_config import load_repo_config
+from feast.repo_operations import apply_total
+
+from banquet.core.errors import BadSettings
+from banquet.features.atomic import write_text
+from banquet.features.encoding import KeyFormat
+from banquet.features.layout import ITEM_VIEWS, LAYOUT_FILE, USER_VIEWS, Layout, View, registry_token
+from banquet.features.repo import FeatureRepo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LONG_AGO = datetime.fromtimestamp(0, UTC) - timedelta(days=36_500)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m banquet.features.feast_job", description=__doc__)
+    parser.add_argument("step", choices=["apply", "layout"], help="apply: apply, materialize everything, publish the layout")
+    parser.add_argument("--repo", type=Path, required=True, help="the Feast repo's folder")
+    parser.add_argument("--yaml", type=Path, help="its feature_store.yaml when that is elsewhere")
+    parser.add_argument("--catalogue", type=Path, required=True, help="where to publish the layout")
+    options = parser.parse_args(arguments)
+    repo = FeatureRepo.open(options.repo, options.yaml)
+    catalogue = options.catalogue.absolute()
+    try:
+        if options.step == "apply":
+            apply(repo)
+        publish_layout(repo, catalogue)
+    except BadSettings as error:
+        sys.exit(str(error))
+
+
+def apply(repo: FeatureRepo) -> None:
+    """`feast apply`, then materialize every view from the beginning of time until now."""
+    os.chdir(repo.folder)
+    sys.path.append(str(repo.folder))
+    apply_total(load_repo_config(repo.folder, repo.yaml), repo.folder, skip_source_validation=False)
+    feast = FeatureStore(repo_path=str(repo.folder), fs_yaml_file=repo.yaml)
+    feast.materialize(LONG_AGO, datetime.now(UTC))
+
+
+def publish_layout(repo: FeatureRepo, folder: Path) -> Layout:
+    """Write what the registry says of Banquet's views. Raises `BadSettings` naming a view that is missing or cannot be read."""
+    token = registry_token(repo.registry_file)
+    feast = FeatureStore(repo_path=str(repo.folder), fs_yaml_file=repo.yaml)
+    layout = Layout(feast.project, token, tuple(_view(feast, name) for name in USER_VIEWS + ITEM_VIEWS))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / LAYOUT_FILE, layout.to_json())
+    return layout
+
+
+def _view(feast: FeatureStore, name: str) -> View:
+    try:
+        view = feast.get_feature_view(name)
+    except FeatureViewNotFoundException as error:
+        raise BadSettings(
+            f"Feast project {feast.project!r} has no view {name!r}; run `feast apply` in {feast.repo_path}"
+        ) from error
+    if len(view.entity_columns) != 1:
+        raise BadSettings(f"view {name!r} has the join keys {view.join_keys}; Banquet's views have one each")
+    key = view.entity_columns[0]
+    key_type = key.dtype.to_value_type().name
+    try:
+        KeyFormat(key.name, key_type)
+    except ValueError as error:
+        raise BadSettings(f"view {name!r}: {error}") from error
+    table = compute_versioned_name(view, feast.config.registry.enable_online_feature_view_versioning)
+    return View(name, table, key.name, key_type, {field.name: field.dtype.to_value_type().name for field in view.features})
+
+
+if __name__ == "__main__":
+    main()
