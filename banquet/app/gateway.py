@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import grpc
+from banquet.app.wiring import Parts, open_parts
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
@@ -24,8 +25,14 @@ from banquet.app.logs import log_to_stderr
 from banquet.app.processes import end_with_parent
 from banquet.app.readiness import Readiness
 from banquet.app.settings import Settings, read_settings
-from banquet.app.wiring import Parts, open_parts
-from banquet.v1 import feedback_pb2, feedback_pb2_grpc, operations_pb2, operations_pb2_grpc, recommendation_pb2, recommendation_pb2_grpc
+from banquet.v1 import (
+    feedback_pb2,
+    feedback_pb2_grpc,
+    operations_pb2,
+    operations_pb2_grpc,
+    recommendation_pb2,
+    recommendation_pb2_grpc,
+)
 
 log = logging.getLogger(__name__)
 

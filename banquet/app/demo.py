@@ -1,0 +1,144 @@
+"""From data to printed recommendations: every step that leads there, each done once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from banquet_client import BanquetClient, ClientError, Event
+
+from banquet.app.tables import answer_facts, answer_table, show
+from banquet.core.errors import BadSettings, BanquetError
+from banquet.wire.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from banquet_client import Answer
+
+    from banquet.app.settings import Settings
+
+START_PATIENCE_S = 180.0
+CLICK_PATIENCE_S = 10.0
+SHOWN_USERS = 3
+SHOWN_ITEMS = 5
+
+
+@dataclass
+class Ledger:
+    """What was made from what, so that a second run does none of it again; a file of `step: key` in the workspace."""
+
+    path: Path
+
+    def once(self, step: str, key: str, work: Callable[[], None]) -> None:
+        """Do a step unless it was done with this key; it is noted only after it succeeded."""
+        done = json.loads(self.path.read_text()) if self.path.exists() else {}
+        if done.get(step) == key:
+            print(f"  {step}: done already")
+            return
+        print(f"  {step} ...", flush=True)
+        began_s = time.monotonic()
+        work()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path, json.dumps({**done, step: key}, indent=1).encode())
+        print(f"  {step}: {time.monotonic() - began_s:.0f} s")
+
+
+def make(settings: Settings, data: Path | None, preset: str, seed: int) -> None:
+    """Data, release, archives and features: whatever of it is missing or was made from something else."""
+    from banquet.features.prepare import prepare
+    from banquet.training.train import train
+
+    from banquet.releases import registry
+    from banquet.releases.archive import build
+    from banquet.training.datasets.dataset import refuse_to_replace
+    from banquet.training.datasets.importing import import_data
+    from banquet.training.datasets.synthetic import synthesize
+
+    dataset = settings.workspace / "data"
+    ledger = Ledger(settings.workspace / "demo.json")
+    source = "synthetic" if data is None else fingerprint(data)
+
+    def write_data() -> None:
+        refuse_to_replace(dataset)
+        (synthesize(seed=seed) if data is None else import_data(data)).write(dataset)
+
+    def train_release() -> None:
+        train(dataset, settings.releases, preset, seed)
+
+    ledger.once("data", f"{source} {seed}", write_data)
+    ledger.once("train", f"{source} {preset} {seed}", train_release)
+    folder = registry.resolve(settings.releases)
+    ledger.once("archives", folder.name, lambda: build(folder, settings.model_store))
+    prepare(dataset, settings.feature_repo, settings.catalogue)
+
+
+def fingerprint(data: Path) -> str:
+    """Changes when a file of the data does."""
+    if not data.exists():
+        raise BadSettings(f"--data {data} does not exist; name a folder or file of data, or leave it out for synthetic data")
+    files = sorted(data.rglob("*")) if data.is_dir() else [data]
+    facts = [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files if path.is_file()]
+    return hashlib.sha256("\n".join([str(data.resolve()), *facts]).encode()).hexdigest()[:16]
+
+
+def tour(client: BanquetClient, users: list[str]) -> None:
+    """Show what some users see, click something, and show what changes."""
+    for user in users:
+        print_answer(client.recommend(user, placement="home", limit=SHOWN_ITEMS, explain=True), f"For {user} at home")
+    user = users[0]
+    before = client.recommend(user, placement="home", limit=SHOWN_ITEMS, explain=True)
+    clicked = before.items[0].item_id
+    client.record([Event(user_id=user, item_id=clicked, type="click", request_id=before.request_id, position=0)])
+    after = before
+    began_s = time.monotonic()
+    while clicked in after.item_ids and time.monotonic() - began_s < CLICK_PATIENCE_S:
+        time.sleep(0.02)
+        after = client.recommend(user, placement="home", limit=SHOWN_ITEMS, explain=True)
+    if clicked in after.item_ids:
+        raise BanquetError(f"the click of {user} on {clicked} was not seen within {CLICK_PATIENCE_S:.0f} s; see var/log")
+    took_ms = (time.monotonic() - began_s) * 1e3
+    print_answer(after, f"For {user} at home, {took_ms:.0f} ms after a click on {clicked}")
+    print_answer(client.similar(clicked, limit=SHOWN_ITEMS, explain=True), f"Like {clicked}")
+
+
+def print_answer(answer: Answer, heading: str) -> None:
+    show(answer_table(answer, heading, explain=False), answer_facts(answer))
+
+
+@contextmanager
+def served(settings: Settings, port: int) -> Iterator[BanquetClient]:
+    """A client of `banquet up`, run as a child for as long as the `with` block lasts."""
+    settings.logs.mkdir(parents=True, exist_ok=True)
+    log = settings.logs / "up.log"
+    command = [sys.executable, "-m", "banquet.app.cli", "up", "--port", str(port), "--metrics-port", "0"]
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)  # noqa: S603 - our own command
+    try:
+        with BanquetClient(f"127.0.0.1:{port}", timeout_s=2.0) as client:
+            _wait_until_ready(client, process, log)
+            yield client
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_ready(client: BanquetClient, process: subprocess.Popen[bytes], log: Path) -> None:
+    began_s = time.monotonic()
+    while time.monotonic() - began_s < START_PATIENCE_S:
+        if process.poll() is not None:
+            raise BanquetError(f"banquet up ended with code {process.returncode}; its log: {log}")
+        try:
+            if client.status(timeout_s=1.0).ready:
+                return
+        except ClientError:
+            pass
+        time.sleep(0.2)
+    raise BanquetError(f"banquet up was not ready within {START_PATIENCE_S:.0f} s; its logs: {log.parent}")

@@ -1,0 +1,34 @@
+"""The demo does each step once."""
+
+from pathlib import Path
+
+import pytest
+
+from banquet.app.demo import Ledger, fingerprint
+
+
+def test_a_step_is_done_once_per_key(tmp_path: Path) -> None:
+    """The same key again does nothing; another key does it again."""
+    ledger, done = Ledger(tmp_path / "demo.json"), []
+    for key in ["a", "a", "b"]:
+        ledger.once("train", key, lambda: done.append(1))
+    assert len(done) == 2
+
+
+def test_a_failed_step_is_tried_again(tmp_path: Path) -> None:
+    """Only what succeeded is noted."""
+    ledger, done = Ledger(tmp_path / "demo.json"), []
+    with pytest.raises(ZeroDivisionError):
+        ledger.once("train", "a", lambda: 1 / 0)
+    ledger.once("train", "a", lambda: done.append(1))
+    assert done == [1]
+
+
+def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
+    """So that new data is taken and old data is not imported again."""
+    file = tmp_path / "ratings.csv"
+    file.write_text("a")
+    before = fingerprint(tmp_path)
+    assert fingerprint(tmp_path) == before
+    file.write_text("ab")
+    assert fingerprint(tmp_path) != before
