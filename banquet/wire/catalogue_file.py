@@ -132,7 +132,7 @@ def write_catalogue(
     arrays |= {f"event_time/{view}": array for view, array in event_times_us.items()}
     content = pack(arrays, {"columns": json.dumps(described, sort_keys=True)})
     version = hashlib.sha256(content).hexdigest()[:16]
-    path = folder / f"{version}.safetensors"
+    path = catalogue_path(folder, version)
     if not path.exists():
         write_atomically(path, content)
     point_to(folder, Pointer(version, confirmed_at_s))
@@ -157,9 +157,14 @@ def read_pointer(folder: Path) -> Pointer | None:
         raise BadCatalogue(f"{folder / POINTER}: {error}; delete it and build the catalogue again") from error
 
 
+def catalogue_path(folder: Path, version: str) -> Path:
+    """Where a version lies. Raises `BadCatalogue` for what cannot be a version."""
+    return folder / f"{_checked(version)}.safetensors"
+
+
 def read_catalogue(folder: Path, version: str) -> CatalogueFile:
     """Memory-map one version and check it against its name. Raises `BadCatalogue` naming the file."""
-    path = folder / f"{_checked(version)}.safetensors"
+    path = catalogue_path(folder, version)
     try:
         body = np.memmap(path, np.uint8, mode="r")
     except (FileNotFoundError, ValueError) as error:

@@ -18,7 +18,7 @@ from banquet.wire.schema import FeatureSchema
 from banquet.wire.tensors import BadTensors, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 MANIFEST = "manifest.json"
@@ -48,6 +48,12 @@ class Manifest:
     models: Mapping[str, Mapping[str, Any]]
     metrics: Mapping[str, Any]
     files: Mapping[str, str]
+
+    def files_for(self, graphs: Sequence[str]) -> dict[str, str]:
+        """The files that some of the graphs need; a graph's weights may lie in a neighbour (`<graph>.onnx.data`)."""
+        own = tuple(part for graph in graphs for part in (f"graphs/{graph}.onnx", f"programs/{graph}.pt2"))
+        needed = [name for name in self.files if not name.startswith(("graphs/", "programs/")) or name.startswith(own)]
+        return {name: self.files[name] for name in needed}
 
 
 def encode_manifest(body: Mapping[str, Any]) -> bytes:

@@ -53,6 +53,8 @@ def unpack(buffer: bytes | bytearray | memoryview | Array) -> tuple[dict[str, Ar
             raise BadTensors(f"header of {header_bytes} bytes in a buffer of {body.nbytes}")
         header = json.loads(body[8 : 8 + header_bytes].tobytes())
         metadata = header.pop("__metadata__", None) or {}
+        if not all(isinstance(text, str) for text in metadata.values()):
+            raise BadTensors("metadata holds something else than text")
         start = 8 + header_bytes
         return {name: _view(body[start:], name, entry) for name, entry in header.items()}, metadata
     except (struct.error, KeyError, TypeError, AttributeError, ValueError) as error:

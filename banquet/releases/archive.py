@@ -1,0 +1,78 @@
+"""A release as TorchServe archives: one self-contained `<model>-<version>.mar` per model.
+
+MAR-INF/MANIFEST.json   what TorchServe reads; the release and the sha256 of every other entry
+<model>.py              the handler, imported by bare name
+handlers/, banquet/     the code it needs
+release/                the part of the release it runs
+model-config.yaml       how TorchServe runs it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from banquet.releases import mar
+from banquet.releases.manifest import verify as verify_release
+from banquet.wire.manifest_file import MANIFEST
+
+# Model -> the graphs its handler runs.
+MODELS = {
+    "retrieval": ("item_encoder", "history_encoder"),
+    "ranking": ("item_encoder", "ranker_items", "ranker"),
+    "cascade": ("item_encoder", "history_encoder", "ranker_items", "ranker"),
+}
+CONFIG = b"""\
+minWorkers: 1
+maxWorkers: 1
+# The gateway joins queries into one job; with 1, TorchServe never waits for more of them, whatever its batch delay.
+batchSize: 1
+responseTimeout: 5
+startupTimeout: 120
+jobQueueSize: 64
+# After so long TorchServe gives up restarting a worker and lets jobs wait without an answer.
+maxRetryTimeoutInSec: 86400
+deviceType: cpu
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An archive, and whether it was written now or lay there already."""
+
+    model: str
+    path: Path
+    written: bool
+
+
+def build(release: Path, model_store: Path) -> list[Built]:
+    """Archive a release for every model. Raises `BadRelease` when the release is not as it was sealed."""
+    manifest = verify_release(release)
+    model_store.mkdir(parents=True, exist_ok=True)
+    built = []
+    for model, graphs in MODELS.items():
+        files = {f"release/{name}": release / name for name in (MANIFEST, *manifest.files_for(graphs))}
+        entries = {**files, **_code(model), mar.CONFIG_FILE: CONFIG}
+        path = model_store / f"{model}-{manifest.version}.mar"
+        built.append(Built(model, path, mar.write(path, model, manifest.version, manifest.created_at, entries)))
+    return built
+
+
+def _code(model: str) -> dict[str, Path | bytes]:
+    """The handler under its bare name, the handlers' package and the wire.
+
+    An empty `banquet/__init__.py` makes the archive's `banquet` whole, so that no installed Banquet can lend it a part.
+    """
+    handlers, wire = _package("handlers"), _package("banquet.wire")
+    found: dict[str, Path | bytes] = {"banquet/__init__.py": b"", f"{model}.py": handlers / f"{model}.py"}
+    for prefix, folder in (("handlers", handlers), ("banquet/wire", wire)):
+        found |= {f"{prefix}/{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*.py")}
+    return found
+
+
+def _package(name: str) -> Path:
+    spec = find_spec(name)
+    assert spec is not None, f"{name} is a part of Banquet"
+    assert spec.submodule_search_locations, f"{name} is a package"
+    return Path(next(iter(spec.submodule_search_locations)))

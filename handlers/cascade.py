@@ -1,0 +1,46 @@
+"""The cascade archive's handler: retrieval and ranking in one call. TorchServe wants exactly one class here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from handlers.ranker import Ranker
+from handlers.retriever import Retriever
+from handlers.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from handlers.items import ResidentItems
+    from handlers.job import Job
+    from handlers.worker import Context
+
+
+class CascadeHandler:
+    """Finds the best items for each query of a job and scores them with the ranking model; the order stays the retrieval's.
+
+    history [B, L], seen [B, S], limit [B, 1], user_categories [B, Uc], user_numbers [B, Un] -> rows int32 [B, K], retrieval
+    scores float32 [B, K], ranking float32 [B, K], user_vector float32 [B, d].
+    """
+
+    def initialize(self, context: Context) -> None:
+        self._worker = Worker(
+            context,
+            graphs=("item_encoder", "history_encoder", "ranker_items", "ranker"),
+            inputs=("history", "seen", "limit", "user_categories", "user_numbers"),
+        )
+        self._retriever = Retriever(self._worker.graphs["history_encoder"])
+        self._ranker = Ranker(self._worker.graphs["ranker"])
+
+    def handle(self, requests: list[Mapping[str, object]], _context: Context) -> list[bytes]:
+        return [self._worker.answer(request, self.predict) for request in requests]
+
+    def predict(self, job: Job, items: ResidentItems) -> dict[str, NDArray[Any]]:
+        user_vectors = self._retriever.user_vectors(items, job["history"])
+        rows, scores = self._retriever.best(items, user_vectors, job["seen"], job["limit"])
+        ranking = self._ranker.scores(items, job.arrays, rows, np.nan_to_num(scores))
+        return {"rows": rows, "scores": scores, "ranking": ranking, "user_vector": user_vectors}

@@ -1,0 +1,32 @@
+"""What an engine is: something that loads a release's graphs and runs them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from handlers.release_files import ReleaseFiles
+
+
+class EngineFailed(RuntimeError):
+    """An engine cannot be used here or computes something else than the release promises; the text says which and why."""
+
+
+class Graph(Protocol):
+    """A loaded graph. `run` takes at least the graph's inputs by name and gives its outputs by name, C-contiguous."""
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]: ...
+
+    def describe(self) -> str: ...
+
+
+class Engine(Protocol):
+    """Loads graphs. Raises `EngineFailed` when it cannot work on this machine."""
+
+    name: str
+
+    def load(self, release: ReleaseFiles, graph: str) -> Graph: ...

@@ -1,0 +1,71 @@
+"""The parity gate: an engine serves only if it computes the golden batch as the release did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from handlers.engines.engine import EngineFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from handlers.engines.engine import Graph
+    from handlers.release_files import ReleaseFiles
+
+    Array = NDArray[Any]
+
+# Float32 sums in another order differ by about 1e-6 of the values' size; a wrong kernel or weight by far more.
+TOLERANCE = 1e-3
+TOP = 10
+MIN_OVERLAP = 0.99
+
+
+def check_parity(release: ReleaseFiles, graphs: Mapping[str, Graph]) -> None:
+    """Raises `EngineFailed` naming the graph and output when values are off by more than `TOLERANCE` of the largest expected one,
+    or when the best `TOP` of a row of scores are others than expected.
+    """
+    computed: dict[str, Array] = {}
+    for name, graph in graphs.items():
+        inputs, expected = release.golden(name)
+        outputs = graph.run(inputs)
+        for output, values in expected.items():
+            _check_values(f"{name}/{output}", outputs[output], values)
+        computed |= {f"{name}/{output}": values for output, values in outputs.items()}
+    for name, got, wanted in _rankings(release, computed):
+        overlap = top_overlap(got, wanted)
+        if overlap < MIN_OVERLAP:
+            raise EngineFailed(f"{name}: the best {TOP} overlap by {overlap:.3f}, at least {MIN_OVERLAP} is wanted")
+
+
+def top_overlap(got: Array, expected: Array) -> float:
+    """The share of the best `TOP` per row of `got` [B, N] that belong there by `expected`; equals of the last one belong."""
+    top = min(TOP, expected.shape[1])
+    threshold = np.sort(expected, axis=1)[:, -top][:, None]
+    picks = np.argsort(-got, axis=1, kind="stable")[:, :top]
+    slack = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    return float(np.mean(np.take_along_axis(expected, picks, 1) >= threshold - slack))
+
+
+def _check_values(name: str, got: Array, expected: Array) -> None:
+    if got.shape != expected.shape:
+        raise EngineFailed(f"{name}: has shape {got.shape}, {expected.shape} is expected")
+    allowed = TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0.0)))
+    error = float(np.abs(got - expected).max(initial=0.0))
+    if not error <= allowed:  # NaN included
+        raise EngineFailed(f"{name}: largest error {error:.3g}, at most {allowed:.3g} is allowed")
+
+
+def _rankings(release: ReleaseFiles, computed: Mapping[str, Array]) -> list[tuple[str, Array, Array]]:
+    """Score matrices [B, N], computed and expected: those of the ranker, and every golden user against every golden item."""
+    found = []
+    if "ranker/scores" in computed:
+        found.append(("ranker/scores", computed["ranker/scores"], release.golden("ranker")[1]["scores"]))
+    if "history_encoder/user_vector" in computed and "item_encoder/vectors" in computed:
+        got = computed["history_encoder/user_vector"] @ computed["item_encoder/vectors"].T
+        users, items = release.golden("history_encoder")[1]["user_vector"], release.golden("item_encoder")[1]["vectors"]
+        found.append(("retrieval", got, users @ items.T))
+    return found

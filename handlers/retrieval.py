@@ -1,0 +1,36 @@
+"""The retrieval archive's handler. TorchServe wants exactly one class here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from handlers.retriever import Retriever
+from handlers.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from handlers.items import ResidentItems
+    from handlers.job import Job
+    from handlers.worker import Context
+
+
+class RetrievalHandler:
+    """Finds the best items for each query of a job.
+
+    history [B, L], seen [B, S], limit [B, 1] -> rows int32 [B, K] best first, scores float32 [B, K], user_vector float32 [B, d].
+    """
+
+    def initialize(self, context: Context) -> None:
+        self._worker = Worker(context, graphs=("item_encoder", "history_encoder"), inputs=("history", "seen", "limit"))
+        self._retriever = Retriever(self._worker.graphs["history_encoder"])
+
+    def handle(self, requests: list[Mapping[str, object]], _context: Context) -> list[bytes]:
+        return [self._worker.answer(request, self.predict) for request in requests]
+
+    def predict(self, job: Job, items: ResidentItems) -> dict[str, NDArray[Any]]:
+        user_vectors = self._retriever.user_vectors(items, job["history"])
+        rows, scores = self._retriever.best(items, user_vectors, job["seen"], job["limit"])
+        return {"rows": rows, "scores": scores, "user_vector": user_vectors}
