@@ -1,0 +1,177 @@
+"""`banquet release`: what was trained, as archives for TorchServe; and whether it still is what was trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from banquet.wire.manifest_file import Manifest
+
+app = typer.Typer(no_args_is_help=True, help="Build, inspect, verify or list releases.")
+
+Releases = Annotated[Path, typer.Option("--releases", help="Folder of the releases.")]
+ModelStore = Annotated[Path, typer.Option("--model-store", help="Folder of the archives.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Target = Annotated[
+    str | None, typer.Argument(metavar="[VERSION|FILE.mar]", help="A release or an archive; by default the release in force.")
+]
+RELEASES = Path("var/releases")
+MODEL_STORE = Path("model_store")
+ARCHIVE = ".mar"
+FACT = ["fact", "value"]
+
+
+@app.command()
+def build(
+    release: Annotated[str | None, typer.Option("--release", metavar="VERSION", help="By default the one in force.")] = None,
+    releases: Releases = RELEASES,
+    model_store: ModelStore = MODEL_STORE,
+    as_json: Json = False,
+) -> None:
+    """Build the archives of a release, one for each model; those that are there already stay as they are."""
+    from banquet.releases import archive, registry
+
+    folder = registry.resolve(releases, release)
+    built = [
+        {"model": one.model, "archive": str(one.path), "bytes": one.path.stat().st_size, "written": one.written}
+        for one in archive.build(folder, model_store)
+    ]
+    if as_json:
+        typer.echo(json.dumps({"release": folder.name, "archives": built}))
+    else:
+        _print(f"Archives of release {folder.name}", built)
+
+
+@app.command()
+def inspect(target: Target = None, releases: Releases = RELEASES, as_json: Json = False) -> None:
+    """Show what a release or an archive holds, without checking it."""
+    from banquet.releases import mar, registry
+    from banquet.releases.manifest import load
+
+    if target is not None and target.endswith(ARCHIVE):
+        archive = mar.inspect(Path(target))
+        facts = {"archive": target, "model": archive.model, "release": archive.release, "created_at": archive.created_at}
+        if as_json:
+            typer.echo(json.dumps({**facts, "files": dict(archive.files)}))
+        else:
+            _print_facts(f"Archive {target}", facts)
+            _print("Entries", [{"entry": name, "sha256": digest} for name, digest in archive.files.items()])
+        return
+    folder = registry.resolve(releases, target)
+    manifest = load(folder)
+    if as_json:
+        typer.echo(json.dumps({**_facts(manifest), **_contents(manifest)}))
+        return
+    _print_facts(f"Release {manifest.version}", _facts(manifest))
+    _print("Graphs", [{"graph": name, **_joined(graph)} for name, graph in manifest.models.items()])
+    _print("Metrics", [{"metric": name, "value": value} for name, value in _flat(manifest.metrics)])
+    _print("Files", [{"file": name, "bytes": (folder / name).stat().st_size} for name in manifest.files])
+
+
+@app.command()
+def verify(
+    target: Target = None, releases: Releases = RELEASES, model_store: ModelStore = MODEL_STORE, as_json: Json = False
+) -> None:
+    """Check every byte of a release and of its archives, or of one archive; what changed is named, with exit code 2."""
+    from banquet.releases import mar, registry
+    from banquet.releases.manifest import verify as verify_release
+
+    checked: list[dict[str, Any]] = []
+    if target is not None and target.endswith(ARCHIVE):
+        paths = [Path(target)]
+    else:
+        folder = registry.resolve(releases, target)
+        manifest = verify_release(folder)
+        checked.append({"checked": str(folder), "files": len(manifest.files), "state": "as sealed"})
+        paths = sorted(model_store.glob(f"*-{manifest.version}{ARCHIVE}"))
+    checked += [{"checked": str(path), "files": len(mar.verify(path).files), "state": "as built"} for path in paths]
+    if as_json:
+        typer.echo(json.dumps({"checked": checked}))
+    else:
+        _print("Verified", checked)
+
+
+@app.command("list")
+def list_(releases: Releases = RELEASES, model_store: ModelStore = MODEL_STORE, as_json: Json = False) -> None:
+    """List the releases, oldest first."""
+    from banquet.releases import registry
+    from banquet.releases.manifest import load
+
+    in_force = registry.current(releases)
+    rows = []
+    for version in registry.versions(releases):
+        facts = _facts(load(releases / version))
+        archives = [path.name.removesuffix(f"-{version}{ARCHIVE}") for path in sorted(model_store.glob(f"*-{version}{ARCHIVE}"))]
+        rows.append({**facts, "archives": archives, "in_force": version == in_force})
+    if as_json:
+        typer.echo(json.dumps({"releases": rows}))
+    elif rows:
+        _print(f"Releases in {releases}", [{**_joined(row), "created_at": row["created_at"][:16]} for row in rows])
+    else:
+        typer.echo(f"No releases in {releases}; train one with `banquet train`.")
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "version": manifest.version,
+        "created_at": manifest.created_at,
+        "dataset": manifest.dataset,
+        "preset": manifest.preset,
+        "seed": manifest.seed,
+        "items": len(manifest.schema.item_ids),
+    }
+
+
+def _contents(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "schema": manifest.schema.to_json(),
+        "models": manifest.models,
+        "metrics": manifest.metrics,
+        "files": manifest.files,
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Nested metrics as lines: `retrieval.ndcg@10`."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _joined(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in row.items()}
+
+
+def _print(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(title=title, title_justify="left", show_header=columns != FACT)
+    for place, name in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if name in ("bytes", "items") else "left"
+        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=place == 0, justify=justify)
+    for row in rows:
+        table.add_row(*(Text(_readable(row.get(name, ""))) for name in columns))
+    Console().print(table)
+
+
+def _print_facts(title: str, facts: Mapping[str, Any]) -> None:
+    _print(title, [dict(zip(FACT, (name.replace("_", " "), value), strict=True)) for name, value in facts.items()])
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
