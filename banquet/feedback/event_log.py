@@ -84,6 +84,8 @@ class FileEventLog:
 
     async def close(self) -> None:
         """Refuse new events, finish those that wait, and seal the segment."""
+        if self._closed:
+            return
         self._closed = True
         if self._committing is not None:
             await self._committing

@@ -32,7 +32,8 @@ def consumer_lag(log_folder: Path, state_path: Path) -> Lag:
     unpushed: dict[str, int] = {}
     if state_path.exists():
         with closing(sqlite3.connect(f"file:{state_path}?mode=ro", uri=True)) as db:
-            offsets = dict(db.execute("SELECT name, offset FROM segments"))
-            unpushed = dict(db.execute("SELECT kind, count(*) FROM unpushed GROUP BY kind"))
+            if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'unpushed'").fetchone():
+                offsets = dict(db.execute("SELECT name, offset FROM segments"))
+                unpushed = dict(db.execute("SELECT kind, count(*) FROM unpushed GROUP BY kind"))
     unread = Tail(log_folder).backlog_bytes(offsets) if log_folder.is_dir() else 0
     return Lag(unread, unpushed.get("user", 0), unpushed.get("item", 0))

@@ -1,0 +1,120 @@
+"""The consumer brings every event's effect to the store once, whatever fails on the way."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from banquet.feedback.consumer import Pace, run_consumer
+from banquet.feedback.lag import consumer_lag
+from banquet.feedback.ports import ActivityRow, StoreUnavailable
+from tests.unit.feedback.fakes import START_US, MemoryActivity, features_of, make_event, random_events, recomputed, write_segment
+
+FAST = Pace(poll_s=0.001, items_every_s=0.0)
+
+
+@pytest.fixture
+def segment(tmp_path: Path) -> Path:
+    (tmp_path / "log").mkdir()
+    return tmp_path / "log" / "events-a-000001.log"
+
+
+@contextmanager
+def consuming(segment: Path, store: MemoryActivity, pace: Pace = FAST) -> Iterator[Callable[[], None]]:
+    """A consumer in a thread; yields a wait until nothing is left to do."""
+    stop, state = threading.Event(), segment.parent.parent / "state.db"
+    thread = threading.Thread(target=run_consumer, args=(segment.parent, state, store, stop, pace))
+    thread.start()
+
+    def caught_up() -> None:
+        deadline_s = time.monotonic() + 10
+        while not (state.exists() and consumer_lag(segment.parent, state).none):
+            assert time.monotonic() < deadline_s, "the consumer does not catch up"
+            time.sleep(0.002)
+
+    try:
+        yield caught_up
+    finally:
+        stop.set()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_duplicates_and_disorder_change_nothing(segment: Path) -> None:
+    """Features equal the recomputation although events come twice, in several runs and out of order."""
+    events = random_events(300, seed=1)
+    store = MemoryActivity()
+    for part in (events[200:] + events[:100], events[50:] + events[:3]):
+        write_segment(segment, part)
+        with consuming(segment, store) as caught_up:
+            caught_up()
+    assert features_of(store.users) == recomputed(events, "user_id")
+    assert features_of(store.items) == recomputed(events, "item_id")
+
+
+def test_a_store_that_fails_delays_and_loses_nothing(segment: Path) -> None:
+    """Reads and pushes are tried again until they succeed."""
+    events = random_events(50, seed=2)
+    store = MemoryActivity(failures=4)
+    write_segment(segment, events)
+    with consuming(segment, store) as caught_up:
+        caught_up()
+    assert store.failures == 0
+    assert features_of(store.users) == recomputed(events, "user_id")
+
+
+def test_what_was_not_pushed_is_pushed_by_the_next_run(segment: Path) -> None:
+    """A consumer that ends while the store is down leaves the work to its successor, base rows included."""
+    base = ActivityRow("u1", 7, 0, None, START_US, ("old",))
+    write_segment(segment, [make_event(1)])
+    store = MemoryActivity({"u1": base})
+    store.push_users = _down  # type: ignore[method-assign]
+    with consuming(segment, store):
+        while consumer_lag(segment.parent, segment.parent.parent / "state.db").unpushed_users == 0:
+            time.sleep(0.002)
+    successor = MemoryActivity({"u1": base})
+    with consuming(segment, successor) as caught_up:
+        caught_up()
+    assert successor.users["u1"].history == ("i1", "old")
+    assert successor.users["u1"].interaction_count == 8
+
+
+def test_impressions_push_nothing(segment: Path) -> None:
+    """They are in the log, and that is all."""
+    write_segment(segment, [make_event(1, kind="impression")])
+    store = MemoryActivity()
+    with consuming(segment, store) as caught_up:
+        caught_up()
+    assert not store.pushes
+
+
+def test_items_are_pushed_together(segment: Path) -> None:
+    """Users at once, items at the pace the catalogue can follow."""
+    store = MemoryActivity()
+    with consuming(segment, store, Pace(poll_s=0.001, items_every_s=0.2)) as caught_up:
+        for number in range(5):
+            write_segment(segment, [make_event(number)])
+            while store.users.get("u1", ActivityRow("", 0, 0, None, 0)).interaction_count <= number:
+                time.sleep(0.001)
+        caught_up()
+    assert store.pushes["users"] == 5
+    assert store.pushes["items"] < 5
+    assert len(store.items) == 5
+
+
+def test_one_consumer_at_a_time(segment: Path) -> None:
+    """A second one waits, and takes over when the first ends."""
+    first, second = MemoryActivity(), MemoryActivity()
+    with consuming(segment, first) as caught_up:
+        caught_up()
+        with consuming(segment, second):
+            write_segment(segment, [make_event(1)])
+            caught_up()
+    assert (first.pushes["users"], second.pushes["users"]) == (1, 0)
+
+
+def _down(rows: object) -> None:
+    raise StoreUnavailable("down")
