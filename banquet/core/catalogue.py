@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,6 +42,12 @@ class Catalogue:
     @cached_property
     def _code_of(self) -> dict[str, dict[str, int]]:
         return {}
+
+    def confirmed(self, at_s: float) -> Catalogue:
+        """The same version, known to equal the online store at a later moment (unix seconds); keeps its look-ups."""
+        later = copy.copy(self)
+        object.__setattr__(later, "confirmed_at_s", at_s)
+        return later
 
     @cached_property
     def item_ids(self) -> list[str]:
