@@ -35,5 +35,7 @@ def _field(file: Path, column: pa.Field) -> Field:
     kind = _TYPES.get(column.type.value_type if listed else column.type)
     if kind is None:
         known = ", ".join(str(known) for known in _TYPES)
-        raise SystemExit(f"{file}: column {column.name!r} has type {column.type}; convert it to one of: {known} or a list of them")
+        raise SystemExit(
+            f"{file}: column {column.name!r} has type {column.type}; convert it to one of: {known} or a list of them"
+        )
     return Field(name=column.name, dtype=Array(kind) if listed else kind)

@@ -23,7 +23,8 @@ from banquet.core.errors import BadSettings
 from banquet.features.atomic import write_text
 from banquet.features.encoding import KeyFormat
 from banquet.features.layout import ITEM_VIEWS, LAYOUT_FILE, USER_VIEWS, Layout, View, registry_token
-from banquet.features.repo import FeatureRepo
+from banquet.features.replace_sqlite import forget_absent, let_readers_in
+from banquet.features.repo import FeatureRepo, OtherStore, RedisStore, SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,21 +50,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def apply(repo: FeatureRepo) -> None:
-    """`feast apply`, then materialize every view from the beginning of time until now."""
+    """`feast apply`, then make the online store hold what the parquet sources hold, and nothing else."""
     os.chdir(repo.folder)
     sys.path.append(str(repo.folder))
     apply_total(load_repo_config(repo.folder, repo.yaml), repo.folder, skip_source_validation=False)
     feast = FeatureStore(repo_path=str(repo.folder), fs_yaml_file=repo.yaml)
-    feast.materialize(LONG_AGO, datetime.now(UTC))
+    layout = _layout(feast, "")
+    match repo.store:
+        case SqliteStore(file):
+            let_readers_in(file)
+            feast.materialize(LONG_AGO, datetime.now(UTC))
+            forget_absent(file, layout, repo.folder / "data")
+        case RedisStore():
+            # Before: Redis keeps what is newer, and another dataset may be older.
+            for join_key in {view.join_key for view in layout.views}:
+                feast._get_provider().online_store.delete_entity_values(feast.config, [join_key])  # noqa: SLF001 - no public way
+            feast.materialize(LONG_AGO, datetime.now(UTC))
+        case OtherStore():
+            feast.materialize(LONG_AGO, datetime.now(UTC))
 
 
 def publish_layout(repo: FeatureRepo, folder: Path) -> Layout:
     """Write what the registry says of Banquet's views. Raises `BadSettings` naming a view that is missing or cannot be read."""
     token = registry_token(repo.registry_file)
-    feast = FeatureStore(repo_path=str(repo.folder), fs_yaml_file=repo.yaml)
-    layout = Layout(feast.project, token, tuple(_view(feast, name) for name in USER_VIEWS + ITEM_VIEWS))
+    layout = _layout(FeatureStore(repo_path=str(repo.folder), fs_yaml_file=repo.yaml), token)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / LAYOUT_FILE, layout.to_json())
+    return layout
+
+
+def _layout(feast: FeatureStore, token: str) -> Layout:
+    layout = Layout(feast.project, token, tuple(_view(feast, name) for name in USER_VIEWS + ITEM_VIEWS))
+    for names in (USER_VIEWS, ITEM_VIEWS):
+        first, second = layout.views_of(names)
+        if shared := first.features.keys() & second.features.keys():
+            raise BadSettings(f"views {' and '.join(names)} both have a feature {min(shared)!r}; rename one of them")
     return layout
 
 

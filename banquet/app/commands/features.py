@@ -1,0 +1,92 @@
+"""`banquet features`: from a dataset to a served Feast store, and what is in it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(no_args_is_help=True, help="Prepare and look at the features in Feast's stores.")
+
+Repo = Annotated[Path, typer.Option(help="The Feast repo's folder.", envvar="BANQUET_FEATURE_REPO")]
+Yaml = Annotated[Path | None, typer.Option(help="Its feature_store.yaml, when it is not the folder's own.")]
+Catalogue = Annotated[Path, typer.Option(help="The catalogue folder.", envvar="BANQUET_CATALOGUE_DIR")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+REPO, CATALOGUE = Path("feature_repo"), Path("var/catalogue")
+
+
+@app.command()
+def prepare(
+    dataset: Annotated[Path, typer.Option("--data", help="The dataset's folder.")] = Path("var/data"),
+    repo: Repo = REPO,
+    yaml: Yaml = None,
+    catalogue: Catalogue = CATALOGUE,
+    force: Annotated[bool, typer.Option(help="Do it again although nothing changed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Load a dataset into Feast: write the parquet sources, apply the definitions, materialize. Unchanged data is left alone."""
+    from banquet.features.prepare import prepare as run
+    from banquet.features.repo import FeatureRepo
+
+    console = Console()
+    with console.status("preparing") as status:
+        done = run(FeatureRepo.open(repo, yaml), dataset, catalogue, force=force, say=status.update)
+    if as_json:
+        typer.echo(json.dumps(asdict(done)))
+        return
+    table = Table("view", "rows", title=f"Features of {done.dataset}" + ("" if done.redone else " (already there)"))
+    for view, rows in done.rows.items():
+        table.add_row(view, f"{rows:,}")
+    console.print(table)
+
+
+@app.command("build-catalogue")
+def build_catalogue(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGUE, as_json: Json = False) -> None:
+    """Build the catalogue from the online store once (a running `banquet up` does so by itself)."""
+    from banquet.features.catalogue_builder import CatalogueBuilder, open_items
+    from banquet.features.layout_keeper import LayoutKeeper
+    from banquet.features.repo import FeatureRepo
+
+    described = FeatureRepo.open(repo, yaml)
+    layouts, items = LayoutKeeper(described, catalogue), open_items(described)
+    try:
+        built = CatalogueBuilder(items, catalogue).build(layouts.current())
+    finally:
+        items.close()
+        layouts.close()
+    if as_json:
+        typer.echo(json.dumps(asdict(built)))
+        return
+    table = Table("version", "items", "columns", "scan", "publish", title="Catalogue")
+    times = (f"{built.scan_ms:.0f} ms", f"{built.publish_ms:.0f} ms")
+    table.add_row(built.version, f"{built.items:,}", str(built.columns), *times)
+    Console().print(table)
+
+
+@app.command()
+def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGUE, as_json: Json = False) -> None:
+    """Show the store, what was loaded last, and the catalogue in force."""
+    from banquet.features.repo import FeatureRepo
+    from banquet.features.status import status_of
+
+    found = status_of(FeatureRepo.open(repo, yaml), catalogue)
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+        return
+    console = Console()
+    console.print(f"store    {found.store}")
+    console.print(f"dataset  {found.dataset or 'none; run `banquet features prepare`'}")
+    if not found.version:
+        console.print("catalogue  none; run `banquet features build-catalogue`")
+        return
+    console.print(f"catalogue {found.version}, {found.items:,} items, confirmed {found.age_s:.1f} s ago")
+    table = Table("column", "view", "kind", "missing", title="Catalogue columns")
+    for column in found.columns:
+        table.add_row(column.name, column.view, column.kind, f"{column.missing:.1%}")
+    console.print(table)
