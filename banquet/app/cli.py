@@ -75,3 +75,7 @@ for name in ("data", "features", "release"):
 
 def main() -> None:
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Load on a gRPC server of this machine: open-loop (calls leave when they are due) and closed-loop (callers wait for answers)."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+import time
+from collections import Counter
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+import grpc
+from grpc import aio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from types import TracebackType
+
+MAX_CALLS = 1_000_000
+MAX_SECONDS = 600.0
+KEPT_ANSWERS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One answered call: how long it took since it was due, how late it left, and the answer (empty once enough were kept)."""
+
+    latency_s: float
+    late_s: float
+    answer: bytes
+
+
+@dataclass
+class Outcome:
+    """What a load did: answered calls, failed ones by status code, and how long all of it took."""
+
+    samples: list[Sample] = field(default_factory=list)
+    failures: Counter[str] = field(default_factory=Counter)
+    elapsed_s: float = 0.0
+
+    @property
+    def rps(self) -> float:
+        return len(self.samples) / self.elapsed_s if self.elapsed_s else 0.0
+
+    def percentile_ms(self, percent: float) -> float:
+        """Of the latencies of answered calls."""
+        return percentile((sample.latency_s for sample in self.samples), percent) * 1000
+
+    def late_ms(self, percent: float) -> float:
+        """How late calls left: the generator's own part of the latencies."""
+        return percentile((sample.late_s for sample in self.samples), percent) * 1000
+
+
+class Target:
+    """One unary method of a server on this machine, called with ready-made requests in turn.
+
+    Several connections, so that processes sharing the port by SO_REUSEPORT all get their part.
+    """
+
+    def __init__(
+        self, address: str, method: str, requests: Sequence[bytes], *, connections: int = 1, timeout_s: float = 30.0
+    ) -> None:
+        host = address.rpartition(":")[0].strip("[]")
+        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+            raise ValueError(f"address {address!r}: load goes to this machine only, such as 127.0.0.1:7600")
+        if not requests:
+            raise ValueError("no requests to send")
+        self._address, self._method, self._requests = address, method, requests
+        self._connections, self._timeout_s = connections, timeout_s
+        self._stack = AsyncExitStack()
+        self._calls: list[aio.UnaryUnaryMultiCallable[bytes, bytes]] = []
+
+    async def __aenter__(self) -> Self:
+        # A pool of its own per channel: otherwise gRPC would put them all on one connection.
+        options = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 32 * 2**20))
+        for _ in range(self._connections):
+            channel = await self._stack.enter_async_context(aio.insecure_channel(self._address, options))
+            self._calls.append(channel.unary_unary(self._method))
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._stack.aclose()
+
+    async def call(self, number: int, due_s: float, outcome: Outcome) -> None:
+        """Sends request `number`, and counts its latency from when it was due."""
+        send = self._calls[number % len(self._calls)]
+        late_s = time.perf_counter() - due_s
+        try:
+            answer = await send(self._requests[number % len(self._requests)], timeout=self._timeout_s)
+        except grpc.RpcError as error:
+            outcome.failures[error.code().name] += 1
+        else:
+            kept = answer if len(outcome.samples) < KEPT_ANSWERS else b""
+            outcome.samples.append(Sample(time.perf_counter() - due_s, late_s, kept))
+
+
+async def closed_loop(target: Target, *, concurrency: int, seconds: float, max_calls: int = MAX_CALLS) -> Outcome:
+    """`concurrency` callers, each sending its next call when it has its answer, until `seconds` or `max_calls` are over."""
+    _check(seconds, max_calls)
+    outcome, numbers = Outcome(), iter(range(max_calls))
+    started_s = time.perf_counter()
+
+    async def caller() -> None:
+        for number in numbers:
+            due_s = time.perf_counter()
+            if due_s - started_s >= seconds:
+                return
+            await target.call(number, due_s, outcome)
+
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(concurrency):
+            callers.create_task(caller())
+    outcome.elapsed_s = time.perf_counter() - started_s
+    return outcome
+
+
+async def open_loop(target: Target, *, rate_per_s: float, seconds: float, max_calls: int = MAX_CALLS, seed: int = 0) -> Outcome:
+    """Calls leave at random moments, `rate_per_s` on average, whether or not earlier ones were answered.
+
+    Latency counts from when a call was due, not from when it left: what a slow generator or server holds up is counted in.
+    """
+    _check(seconds, max_calls)
+    outcome = Outcome()
+    started_s = time.perf_counter()
+    async with asyncio.TaskGroup() as under_way:
+        for number, after_s in enumerate(_moments(rate_per_s, seconds, max_calls, seed)):
+            due_s = started_s + after_s
+            early_s = due_s - time.perf_counter()
+            if early_s > 0:
+                await asyncio.sleep(early_s)
+            under_way.create_task(target.call(number, due_s, outcome))
+    outcome.elapsed_s = time.perf_counter() - started_s
+    return outcome
+
+
+def percentile(values: Iterable[float], percent: float) -> float:
+    """The nearest-rank percentile; NaN of no values."""
+    ordered = sorted(values)
+    if not ordered:
+        return float("nan")
+    rank = -int(-percent * len(ordered) // 100)
+    return ordered[min(max(rank, 1), len(ordered)) - 1]
+
+
+def _moments(rate_per_s: float, seconds: float, max_calls: int, seed: int) -> Iterator[float]:
+    """Poisson arrivals: seconds from the start."""
+    draw = random.Random(seed)
+    after_s = 0.0
+    for _ in range(max_calls):
+        after_s += draw.expovariate(rate_per_s)
+        if after_s >= seconds:
+            return
+        yield after_s
+
+
+def _check(seconds: float, max_calls: int) -> None:
+    if not 0 < seconds <= MAX_SECONDS:
+        raise ValueError(f"seconds {seconds}: must be above 0, at most {MAX_SECONDS}")
+    if not 0 < max_calls <= MAX_CALLS:
+        raise ValueError(f"max_calls {max_calls}: must be 1 to {MAX_CALLS}")
