@@ -13,13 +13,11 @@ from banquet.features.atomic import write_text
 from banquet.features.layout import LAYOUT_FILE
 from banquet.features.layout_keeper import run_feast_job
 from banquet.features.offline import write_sources
-from banquet.features.repo import SqliteStore
+from banquet.features.repo import FeatureRepo, SqliteStore, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from banquet.features.repo import FeatureRepo
 
 DATASET_FILES = ("dataset.json", "interactions.parquet", "users.parquet", "items.parquet")
 
@@ -35,13 +33,20 @@ class Prepared:
 
 
 def prepare(
-    repo: FeatureRepo, dataset: Path, catalogue: Path, *, force: bool = False, say: Callable[[str], None] = lambda _: None
+    dataset: Path,
+    repo_folder: Path,
+    catalogue: Path,
+    *,
+    yaml_file: Path | None = None,
+    force: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Prepared:
-    """Make the online store hold exactly the dataset's features, and publish the store's layout into `catalogue`.
+    """Make the online store of a Feast repo hold exactly the dataset's features, and publish its layout into `catalogue`.
 
     For starting out and for changing the dataset: events pushed since are replaced. A live store is kept up with Feast's own
     materialize jobs. `say` is told each step. Raises `BadData` and `BadSettings`.
     """
+    repo = FeatureRepo.open(repo_folder, yaml_file)
     fingerprint = _fingerprint(repo, dataset)
     done = last_prepared(repo)
     if not force and done is not None and done[0] == fingerprint and _is_there(repo):
@@ -73,7 +78,7 @@ def last_prepared(repo: FeatureRepo) -> tuple[str, Prepared] | None:
 
 
 def _record(repo: FeatureRepo) -> Path:
-    return repo.folder / "data" / f"prepared_{type(repo.store).__name__.lower()}.json"
+    return repo.folder / "data" / f"prepared_{kind_of(repo.store)}.json"
 
 
 def _is_there(repo: FeatureRepo) -> bool:

@@ -39,6 +39,17 @@ class OtherStore:
 Store: TypeAlias = SqliteStore | RedisStore | OtherStore
 
 
+def kind_of(store: Store) -> str:
+    """`sqlite`, `redis` or Feast's name of another store."""
+    match store:
+        case SqliteStore():
+            return "sqlite"
+        case RedisStore():
+            return "redis"
+        case OtherStore(kind):
+            return kind
+
+
 @dataclass(frozen=True, slots=True)
 class FeatureRepo:
     """Where the definitions are (`folder`), which `yaml` is in force, and what it says.
@@ -56,11 +67,10 @@ class FeatureRepo:
     def open(cls, folder: Path, yaml_file: Path | None = None) -> FeatureRepo:
         """Read the repo's yaml: the one given, or that of Feast's FEAST_FS_YAML_FILE_PATH, or the folder's own, as `feast` does.
 
-        Raises `BadSettings` naming the file and the key.
+        Paths within the yaml are relative to the folder. Raises `BadSettings` naming the file and the key.
         """
-        folder = folder.resolve()
-        path = yaml_file or Path(os.environ.get(YAML_VARIABLE, folder / "feature_store.yaml"))
-        path = path if path.is_absolute() else folder / path
+        folder = folder.absolute()
+        path = (yaml_file or Path(os.environ.get(YAML_VARIABLE, folder / "feature_store.yaml"))).absolute()
         body = _read(path)
         project = body.get("project")
         if not isinstance(project, str) or not project:

@@ -32,11 +32,10 @@ def prepare(
 ) -> None:
     """Load a dataset into Feast: write the parquet sources, apply the definitions, materialize. Unchanged data is left alone."""
     from banquet.features.prepare import prepare as run
-    from banquet.features.repo import FeatureRepo
 
     console = Console()
     with console.status("preparing") as status:
-        done = run(FeatureRepo.open(repo, yaml), dataset, catalogue, force=force, say=status.update)
+        done = run(dataset, repo, catalogue, yaml_file=yaml, force=force, say=status.update)
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
