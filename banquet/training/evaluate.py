@@ -1,0 +1,93 @@
+"""Full ranking: every item of the catalogue the user has not had competes with the one the user really took next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from banquet.training.activity import Log
+
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float32]
+
+PROTOCOL = (
+    "leave the last out, full ranking: each user's last interaction (test) or last but one (valid) among all items that are not in "
+    "the user's history up to then; targets the user had had before are left out; ties count against the model"
+)
+TOP = 10
+DEEP = 500
+USERS_AT_ONCE = 256
+
+
+@dataclass
+class Ranks:
+    """Where each target landed (1 = best), and which items were in anybody's top 10."""
+
+    ranks: list[Ints] = field(default_factory=list)
+    shown: set[int] = field(default_factory=set)
+
+    def add(self, scores: Floats, targets: Ints) -> None:
+        """scores [B, N], -inf for what must not be served (then no target's rank depends on it)."""
+        target = np.take_along_axis(scores, targets[:, None], 1)
+        self.ranks.append((~(scores < target)).sum(1))
+        top = np.argpartition(-scores, min(TOP, scores.shape[1] - 1), 1)[:, :TOP]
+        self.shown.update(top[np.isfinite(np.take_along_axis(scores, top, 1))].tolist())
+
+    def metrics(self, n_items: int) -> dict[str, float]:
+        ranks = np.concatenate(self.ranks) if self.ranks else np.array([np.iinfo(np.int64).max])
+        hit = ranks <= TOP
+        return {
+            "hr@10": float(hit.mean()),
+            "ndcg@10": float((hit / np.log2(ranks + 1.0)).mean()),
+            "recall@500": float((ranks <= DEEP).mean()),
+            "coverage": len(self.shown) / n_items,
+        }
+
+
+def unseen_targets(log: Log, targets: Ints) -> Ints:
+    """The targets that their user had not had before: nobody is served what they have had."""
+    fresh = [p for p in targets.tolist() if log.item[p] not in log.item[log.starts[log.user[p]] : p]]
+    return np.array(fresh, np.int64)
+
+
+def in_batches(targets: Ints, size: int = USERS_AT_ONCE) -> Iterator[Ints]:
+    yield from (targets[start : start + size] for start in range(0, len(targets), size))
+
+
+def hide_seen(log: Log, targets: Ints, scores: Floats) -> None:
+    """Scores [B, N] of what each target's user had before it become -inf, in place."""
+    for row, target in enumerate(targets.tolist()):
+        scores[row, log.item[log.starts[log.user[target]] : target]] = -np.inf
+
+
+def rank_all(log: Log, targets: Ints, score: Callable[[Ints], Floats]) -> dict[str, float]:
+    """Metrics of a model that gives every item a score: log positions [B] -> scores [B, N]."""
+    ranks = Ranks()
+    for batch in in_batches(targets):
+        scores = score(batch)
+        hide_seen(log, batch, scores)
+        ranks.add(scores, log.item[batch])
+    return ranks.metrics(log.n_items)
+
+
+def auc(labels: NDArray[np.bool_], scores: Floats) -> float:
+    """The chance that a positive scores higher than a negative; half of a tie. 0.5 when there are none of either."""
+    positives = int(labels.sum())
+    negatives = len(labels) - positives
+    if not positives or not negatives:
+        return 0.5
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - (counts - 1) / 2.0
+    return float((middle[place][labels].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def log_loss(labels: NDArray[np.bool_], chances: Floats) -> float:
+    safe = np.clip(chances.astype(np.float64), 1e-7, 1 - 1e-7)
+    return float(-np.where(labels, np.log(safe), np.log1p(-safe)).mean())

@@ -1,0 +1,101 @@
+"""Writes a release folder: each graph as ONNX and as ExportedProgram, compared with the model; item vectors; the golden batch."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+import torch
+
+from banquet.core.errors import BadRelease
+from banquet.wire.catalogue_file import Strings
+from banquet.wire.manifest_file import GOLDEN, ITEMS
+from banquet.wire.tensors import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from banquet.training.graphs import Graph
+    from banquet.wire.schema import FeatureSchema
+
+# The largest difference between torch and ONNX Runtime, beside a thousandth of the value.
+TOLERANCE = 1e-3
+MOST = {"B": 4096, "C": 65_536, "N": 100_000_000}
+
+
+def write_release_files(
+    folder: Path, graphs: Sequence[Graph], schema: FeatureSchema, vectors: NDArray[np.float32]
+) -> dict[str, dict[str, Any]]:
+    """All files of a release but its manifest; returns the manifest's `models`. Raises `BadRelease` when a graph came out different.
+
+    vectors [n_items, d] are those of the schema's items, in their order.
+    """
+    (folder / "graphs").mkdir(parents=True)
+    (folder / "programs").mkdir()
+    golden: dict[str, NDArray[Any]] = {}
+    models: dict[str, dict[str, Any]] = {}
+    for graph in graphs:
+        output = _export(folder, graph, schema.history_length)
+        golden |= {f"{graph.name}/in/{name}": value.numpy() for name, value in graph.example.items()}
+        golden[f"{graph.name}/out/{graph.output}"] = output
+        models[graph.name] = {
+            "inputs": list(graph.example),
+            "outputs": [graph.output],
+            "input_widths": {name: list(value.shape[len(graph.axes[name]) :]) for name, value in graph.example.items()},
+            "output_width": output.shape[-1] if graph.output != "scores" else 1,
+        }
+    ids = Strings.of(schema.item_ids)
+    (folder / ITEMS).write_bytes(pack({"ids.blob": ids.blob, "ids.offsets": ids.offsets, "vectors": vectors}))
+    (folder / GOLDEN).write_bytes(pack(golden))
+    return models
+
+
+def _export(folder: Path, graph: Graph, history_length: int) -> NDArray[np.float32]:
+    """The example's output, after both exported forms gave it too."""
+    module = graph.module.eval()
+    inputs = tuple(graph.example.values())
+    onnx_path, program_path = folder / "graphs" / f"{graph.name}.onnx", folder / "programs" / f"{graph.name}.pt2"
+    most = {**MOST, "L": history_length}
+    sizes = {axis: torch.export.Dim(axis, min=1, max=most[axis]) for axes in graph.axes.values() for axis in axes}
+    shapes = tuple({place: sizes[axis] for place, axis in enumerate(graph.axes[name])} for name in graph.example)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporters' deprecations are about themselves
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.export.export(_Positional(module), inputs, dynamic_shapes=(shapes,))
+        torch.export.save(program, program_path)
+        exported = torch.onnx.export(
+            program, dynamo=True, input_names=list(graph.example), output_names=[graph.output], verbose=False
+        )
+        assert exported is not None, "the dynamo exporter returns its program"
+        exported.save(str(onnx_path))
+        expected: NDArray[np.float32] = module(*inputs).numpy()
+        _compare(program_path, expected, torch.export.load(program_path).module()(*inputs).numpy())
+    session = onnxruntime.InferenceSession(str(onnx_path), providers=["CPUExecutionProvider"])
+    feeds = {name: value.numpy() for name, value in graph.example.items()}
+    _compare(onnx_path, expected, session.run([graph.output], feeds)[0])
+    return expected
+
+
+class _Positional(torch.nn.Module):
+    """Any module as one of positional inputs, so that all are exported alike."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        output: Tensor = self.module(*inputs)
+        return output
+
+
+def _compare(path: Path, expected: NDArray[np.float32], got: NDArray[np.float32]) -> None:
+    if expected.shape != got.shape or not np.allclose(expected, got, rtol=1e-3, atol=TOLERANCE):
+        gap = float(np.abs(expected - got).max()) if expected.shape == got.shape else f"shape {got.shape}, not {expected.shape}"
+        raise BadRelease(f"{path}: differs from the trained model by {gap}; report it with the versions of torch and onnxruntime")

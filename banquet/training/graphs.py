@@ -1,0 +1,144 @@
+"""The four graphs of a release: the models cut where serving needs them, with the inputs that serving has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from banquet.training.models.ranking import Ranker
+    from banquet.training.models.retrieval import ItemEncoder, Retrieval
+    from banquet.wire.schema import FeatureSchema, ItemInputs
+
+ITEM_AXES = {"index": ("N",), "categories": ("N",), "lists": ("N",), "numbers": ("N",)}
+HISTORY_AXES = {"history": ("B", "L"), "mask": ("B", "L")}
+RANKER_AXES = {
+    "user_categories": ("B",),
+    "user_numbers": ("B",),
+    **HISTORY_AXES,
+    "candidates": ("B", "C"),
+    "retrieval_scores": ("B", "C"),
+}
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One exported module. `axes` names the leading dynamic dimensions of each input; `example` is what it is traced and checked with."""
+
+    name: str
+    module: nn.Module
+    axes: dict[str, tuple[str, ...]]
+    example: dict[str, Tensor]
+    output: str
+
+
+class ItemVectors(nn.Module):
+    """Retrieval's item vectors from the item inputs called `names`, of which profile numbers come first."""
+
+    def __init__(self, encoder: ItemEncoder, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.names = names
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        given = dict(zip(self.names, inputs, strict=True))
+        return encode_items(self.encoder, given)
+
+
+class ItemFeatures(nn.Module):
+    """Ranking's resident features of an item: what it is, then its activity."""
+
+    def __init__(self, encoder: ItemEncoder, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.names = names
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        given = dict(zip(self.names, inputs, strict=True))
+        vectors = encode_items(self.encoder, given)
+        if "numbers" not in given:
+            return vectors
+        return torch.cat([vectors, given["numbers"][:, self.encoder.widths.numbers :]], 1)
+
+
+class RankerScores(nn.Module):
+    """The one score that is served."""
+
+    def __init__(self, ranker: Ranker, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.ranker = ranker
+        self.names = names
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        given = dict(zip(self.names, inputs, strict=True))
+        user = self.ranker.user(given.get("user_categories"), given.get("user_numbers"))
+        user = user.expand(given["mask"].shape[0], -1)[:, None]
+        click, like = self.ranker(user, given["history"], given["mask"][:, None], given["candidates"], given["retrieval_scores"])
+        return self.ranker.score(click, like)
+
+
+def encode_items(encoder: ItemEncoder, given: dict[str, Tensor]) -> Tensor:
+    numbers = given["numbers"][:, : encoder.widths.numbers] if encoder.widths.numbers else None
+    vectors: Tensor = encoder(given["index"], given.get("categories"), given.get("lists"), numbers)
+    return vectors
+
+
+def all_graphs(
+    retrieval: Retrieval, ranker: Ranker, schema: FeatureSchema, inputs: ItemInputs, rng: np.random.Generator
+) -> list[Graph]:
+    """The graphs with examples out of the data: random items as candidates and as histories of all lengths, the empty one too."""
+    items = _item_example(inputs, rng)
+    without_activity = {name: value for name, value in items.items() if name != "numbers" or retrieval.items.widths.numbers}
+    vectors = ItemVectors(retrieval.items, tuple(without_activity))
+    features = ItemFeatures(ranker.items, tuple(items))
+    with torch.no_grad():
+        few_vectors, few_features = vectors(*without_activity.values()), features(*items.values())
+    history = _history_example(few_vectors, schema.history_length, rng)
+    ranking = _ranking_example(ranker, few_features, history["mask"], rng)
+    return [
+        Graph("item_encoder", vectors, ITEM_AXES, without_activity, "vectors"),
+        Graph("history_encoder", retrieval.history, HISTORY_AXES, history, "user_vector"),
+        Graph("ranker_items", features, ITEM_AXES, items, "features"),
+        Graph("ranker", RankerScores(ranker, tuple(ranking)), RANKER_AXES, ranking, "scores"),
+    ]
+
+
+EXAMPLE_ITEMS, EXAMPLE_USERS, EXAMPLE_CANDIDATES = 40, 6, 24
+
+
+def _item_example(inputs: ItemInputs, rng: np.random.Generator) -> dict[str, Tensor]:
+    rows = rng.integers(0, len(inputs.index), EXAMPLE_ITEMS)
+    parts = {name: getattr(inputs, name)[rows] for name in ITEM_AXES}
+    parts["index"] = np.where(np.arange(EXAMPLE_ITEMS) % 8 == 0, 0, parts["index"])
+    return {name: torch.from_numpy(part) for name, part in parts.items() if part.ndim == 1 or part.shape[1]}
+
+
+def _history_example(vectors: Tensor, length: int, rng: np.random.Generator) -> dict[str, Tensor]:
+    kept = rng.integers(1, length + 1, EXAMPLE_USERS)
+    kept[:2] = 0, length
+    mask = torch.from_numpy((np.arange(length) >= length - kept[:, None]).astype(np.float32))
+    picks = torch.from_numpy(rng.integers(0, len(vectors), (EXAMPLE_USERS, length)))
+    return {"history": vectors[picks] * mask[..., None], "mask": mask}
+
+
+def _ranking_example(ranker: Ranker, features: Tensor, mask: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
+    sizes, numbers = ranker.shape.user_categories, ranker.shape.user_numbers
+    history = torch.from_numpy(rng.integers(0, len(features), tuple(mask.shape)))
+    candidates = torch.from_numpy(rng.integers(0, len(features), (EXAMPLE_USERS, EXAMPLE_CANDIDATES)))
+    scores = rng.normal(float(ranker.score_mean), float(ranker.score_scale), tuple(candidates.shape))
+    example: dict[str, Tensor] = {}
+    if sizes:
+        example["user_categories"] = torch.from_numpy(np.stack([rng.integers(0, size, EXAMPLE_USERS) for size in sizes], 1))
+    if numbers:
+        example["user_numbers"] = torch.from_numpy(rng.normal(size=(EXAMPLE_USERS, numbers)).astype(np.float32))
+    return {
+        **example,
+        "history": features[history] * mask[..., None],
+        "mask": mask,
+        "candidates": features[candidates],
+        "retrieval_scores": torch.from_numpy(scores.astype(np.float32)),
+    }

@@ -1,0 +1,102 @@
+"""The numbers a release is judged by, each model beside its baselines, on the test targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from banquet.training.baselines import Markov, Popularity, logistic_regression, one_hot
+from banquet.training.evaluate import PROTOCOL, auc, log_loss, rank_all, unseen_targets
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from banquet.training.activity import Log
+    from banquet.training.cascade import Cascade
+    from banquet.training.split import Split
+    from banquet.training.train_retrieval import Scorer
+
+    Ints = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
+
+# Rows that logistic regression learns from at most.
+MOST_ROWS = 2_000_000
+# Where nothing is rated, each item taken is told from so many others, drawn by popularity.
+OTHERS = 4
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Items to be told apart: `targets` (log positions) say who and when, `rows` which item, `positive` the truth; all [R]."""
+
+    targets: Ints
+    rows: Ints
+    positive: Mask
+
+
+def measure_retrieval(log: Log, split: Split, scorer: Scorer) -> dict[str, Any]:
+    """The retrieval model, popularity and Markov-1 under the same protocol."""
+    targets = unseen_targets(log, split.test)
+    return {
+        "protocol": PROTOCOL,
+        "targets": len(targets),
+        "model": rank_all(log, targets, scorer),
+        "model_on_valid": rank_all(log, unseen_targets(log, split.valid), scorer),
+        "popularity": rank_all(log, targets, Popularity(log, split)),
+        "markov": rank_all(log, targets, Markov(log, split)),
+    }
+
+
+def measure_ranking(cascade: Cascade, split: Split, rng: np.random.Generator) -> dict[str, Any]:
+    """Both models together, and the ranking model beside logistic regression on what it tells apart."""
+    log = cascade.moments.log
+    train, test = (_likes if log.has_ratings else _clicks)(log, split, rng)
+    served, like = cascade.of_rows(test.targets, test.rows[:, None])
+    counted = [(part.targets, part.rows, _activity(cascade, part)) for part in (train, test)]
+    chances = logistic_regression(one_hot(log, *counted[0]), train.positive, one_hot(log, *counted[1]))
+    model = {"auc": auc(test.positive, (like if log.has_ratings else served)[:, 0])}
+    if log.has_ratings:
+        model["log_loss"] = log_loss(test.positive, 1 / (1 + np.exp(-like[:, 0])))
+    return {
+        "cascade": cascade.metrics(unseen_targets(log, split.test)),
+        "like_weight": float(cascade.model.like_weight),
+        "task": "liked or not, among the rated" if log.has_ratings else f"taken or one of {OTHERS} drawn by popularity",
+        "rows": len(test.rows),
+        "model": model,
+        "logistic_regression": {"auc": auc(test.positive, chances), "log_loss": log_loss(test.positive, chances)},
+    }
+
+
+def _likes(log: Log, split: Split, _: np.random.Generator) -> tuple[Judged, Judged]:
+    rated = ~np.isnan(log.values)
+    train, test = _trained(log, split), split.test
+    train, test = train[rated[train]][:MOST_ROWS], test[rated[test]]
+    return tuple(Judged(part, log.item[part], log.liked[part]) for part in (train, test))  # type: ignore[return-value]
+
+
+def _clicks(log: Log, split: Split, rng: np.random.Generator) -> tuple[Judged, Judged]:
+    train = _trained(log, split)[: MOST_ROWS // (1 + OTHERS)]
+    chances = Popularity(log, split).counts.astype(np.float64)
+    chances /= chances.sum()
+
+    def among_others(targets: Ints) -> Judged:
+        others = rng.choice(log.n_items, (len(targets), OTHERS), p=chances)
+        rows = np.concatenate([log.item[targets][:, None], others], 1)
+        return Judged(np.repeat(targets, 1 + OTHERS), rows.ravel(), np.tile(np.arange(1 + OTHERS) == 0, len(targets)))
+
+    return among_others(train), among_others(unseen_targets(log, split.test))
+
+
+def _trained(log: Log, split: Split) -> Ints:
+    return np.flatnonzero(np.arange(len(log)) < split.train_end[log.user])
+
+
+def _activity(cascade: Cascade, judged: Judged) -> NDArray[np.float32]:
+    """The counters of user and item just before, scaled [R, A]."""
+    moments, log = cascade.moments, cascade.moments.log
+    when = log.moments[judged.targets]
+    return np.concatenate(
+        [moments.user_activity.at(log.user[judged.targets], when), moments.item_activity.at(judged.rows, when)], 1
+    )

@@ -1,0 +1,136 @@
+"""The ranking model: DCNv2 with low-rank crosses (Wang et al. 2021), the history pooled for each candidate (DIN, Zhou et al. 2018).
+
+Whatever a request has once (the user, the history's keys) is computed once and broadcast to its candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from banquet.training.models.retrieval import UNSEEN, ItemEncoder, ItemWidths
+
+
+@dataclass(frozen=True, slots=True)
+class RankerShape:
+    """Widths of the inputs and layers. `item_dim` numbers of an item's features are what it is, the `activity` after them how it fares."""
+
+    items: ItemWidths
+    activity: int
+    user_categories: tuple[int, ...]
+    user_numbers: int
+    item_dim: int
+    user_dim: int
+    attention_dim: int
+    cross_layers: int
+    cross_rank: int
+    hidden: tuple[int, ...]
+    dropout: float
+
+    @property
+    def crossed(self) -> int:
+        """Width of what the crosses and the deep part see: user, candidate, pooled history, their product, retrieval score."""
+        return self.user_dim + self.item_dim + self.activity + 2 * self.item_dim + 1
+
+
+class UserEncoder(nn.Module):
+    """categories [..., Uc] and numbers [..., Un], None where the width is 0 -> [..., user_dim]."""
+
+    def __init__(self, categories: tuple[int, ...], numbers: int, dim: int) -> None:
+        super().__init__()
+        self.codes = nn.ModuleList(nn.Embedding(size, dim) for size in categories)
+        self.numbers = nn.Linear(numbers, dim, bias=False) if numbers else None
+        self.constant = nn.Parameter(torch.zeros(dim))
+        for codes in self.codes:
+            nn.init.normal_(codes.weight, std=0.05)
+
+    def forward(self, categories: Tensor | None, numbers: Tensor | None) -> Tensor:
+        user: Tensor = self.constant
+        if categories is not None:
+            for position, codes in enumerate(self.codes):
+                user = user + codes(categories[..., position])
+        if self.numbers is not None and numbers is not None:
+            user = user + self.numbers(numbers)
+        return user
+
+
+class HistoryPooling(nn.Module):
+    """What in the history speaks for each candidate: history [B, L, S], candidates [B, C, S] -> [B, C, S]."""
+
+    def __init__(self, item_dim: int, dim: int) -> None:
+        super().__init__()
+        self.queries = nn.Linear(item_dim, dim, bias=False)
+        self.keys = nn.Linear(item_dim, dim, bias=False)
+
+    def forward(self, history: Tensor, mask: Tensor, candidates: Tensor) -> Tensor:
+        """`mask` [B, 1 or C, L] says which part of the history each candidate may see; nothing gives zeros."""
+        keys = self.keys(history) * self.keys.out_features**-0.5
+        weights = self.queries(candidates) @ keys.transpose(1, 2) + (1.0 - mask) * UNSEEN
+        pooled: Tensor = (torch.softmax(weights, -1) @ history) * mask.amax(-1, keepdim=True)
+        return pooled
+
+
+class LowRankCross(nn.Module):
+    """One cross: start * (U V state + b) + state."""
+
+    def __init__(self, width: int, rank: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(width, rank, bias=False)
+        self.up = nn.Linear(rank, width)
+
+    def forward(self, start: Tensor, state: Tensor) -> Tensor:
+        crossed: Tensor = start * self.up(self.down(state)) + state
+        return crossed
+
+
+class Ranker(nn.Module):
+    """Two heads over the same features: will the user take it (added to the retrieval score), and will they like it.
+
+    `score` joins them into the one that is served: click + like_weight * log P(like).
+    """
+
+    score_mean: Tensor
+    score_scale: Tensor
+    like_weight: Tensor
+
+    def __init__(self, shape: RankerShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.items = ItemEncoder(shape.items, shape.item_dim, id_dropout=0.05, std=0.1)
+        self.user = UserEncoder(shape.user_categories, shape.user_numbers, shape.user_dim)
+        self.pooling = HistoryPooling(shape.item_dim, shape.attention_dim)
+        self.crosses = nn.ModuleList(LowRankCross(shape.crossed, shape.cross_rank) for _ in range(shape.cross_layers))
+        widths = (shape.crossed, *shape.hidden)
+        self.deep = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.dropout = nn.Dropout(shape.dropout)
+        self.heads = nn.Linear(shape.crossed + shape.hidden[-1], 2)
+        nn.init.zeros_(self.heads.weight)
+        nn.init.zeros_(self.heads.bias)
+        self.register_buffer("score_mean", torch.zeros(()))
+        self.register_buffer("score_scale", torch.ones(()))
+        self.register_buffer("like_weight", torch.zeros(()))
+
+    def forward(
+        self, user: Tensor, history: Tensor, mask: Tensor, candidates: Tensor, retrieval_scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Click and like logits [B, C]. user [B, 1 or C, user_dim], history [B, L, >= S], mask [B, 1 or C, L], candidates [B, C, F]."""
+        what = candidates[..., : self.shape.item_dim]
+        pooled = self.pooling(history[..., : self.shape.item_dim], mask, what)
+        near = ((retrieval_scores - self.score_mean) / self.score_scale)[..., None]
+        spread = user.expand(-1, candidates.shape[1], -1)
+        start = torch.cat([spread, candidates, pooled, pooled * what, near], -1)
+        crossed = start
+        for cross in self.crosses:
+            crossed = cross(start, crossed)
+        deep = start
+        for layer in self.deep:
+            deep = self.dropout(functional.relu(layer(deep)))
+        logits = self.heads(torch.cat([crossed, deep], -1))
+        return retrieval_scores + logits[..., 0], logits[..., 1]
+
+    def score(self, click: Tensor, like: Tensor) -> Tensor:
+        joined: Tensor = click + self.like_weight * functional.logsigmoid(like)
+        return joined

@@ -1,0 +1,63 @@
+"""What the ranking model may know at a moment: users, items and histories as they were just before it, never later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from banquet.training.windows import items_at, positions_before
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from banquet.training.activity import Log
+    from banquet.training.encoding import Activity, Items, Users
+    from banquet.training.models.ranking import Ranker
+
+    Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Ranking's inputs for targets, which are positions in the log; each stands for its user just before its event."""
+
+    log: Log
+    items: Items
+    users: Users
+    user_activity: Activity
+    item_activity: Activity
+    history_length: int
+
+    def user_inputs(self, targets: Ints) -> tuple[Tensor | None, Tensor | None]:
+        """Categories [..., Uc] and numbers [..., Un] of targets [...]; None where the width is 0."""
+        users = self.log.user[targets]
+        counted = self.user_activity.at(users, self.log.moments[targets])
+        numbers = np.concatenate([self.users.profile[users], counted], -1)
+        categories = self.users.categories[users]
+        return (
+            torch.from_numpy(categories) if categories.shape[-1] else None,
+            torch.from_numpy(numbers) if numbers.shape[-1] else None,
+        )
+
+    def user(self, model: Ranker, targets: Ints) -> Tensor:
+        """[..., user_dim] of targets [...]."""
+        encoded: Tensor = model.user(*self.user_inputs(targets))
+        return encoded.expand(*targets.shape, -1)
+
+    def candidates(self, model: Ranker, rows: Ints, targets: Ints) -> Tensor:
+        """Features [B, C, F] of item rows [B, C] at the moments of targets [B, 1 or C]."""
+        fares = torch.from_numpy(self.item_activity.at(rows, self.log.moments[targets]))
+        return torch.cat([self.items.vectors(model.items, torch.from_numpy(rows)), fares], -1)
+
+    def history(self, model: Ranker, targets: Ints) -> tuple[Tensor, Tensor]:
+        """What the items before targets [B] are [B, L, S], and the mask [B, L]."""
+        rows = torch.from_numpy(self.history_rows(targets))
+        return self.items.vectors(model.items, rows), (rows >= 0).to(torch.float32)
+
+    def history_rows(self, targets: Ints) -> Ints:
+        """Item rows [B, L], oldest first, left-padded with -1."""
+        return items_at(self.log, positions_before(self.log, self.log.user[targets], targets, self.history_length))

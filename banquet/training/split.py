@@ -1,0 +1,44 @@
+"""The split: per user, by time. The last interaction tests, the one before validates, a few before those teach the ranking model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from banquet.training.activity import Log
+
+    Ints = NDArray[np.int64]
+
+# What retrieval never trains on, so that its scores are as honest to the ranking model in training as they will be in serving.
+HELD_BACK_SHARE = 0.1
+HELD_BACK_MOST = 10
+# A user with fewer interactions only trains retrieval.
+FEWEST = 4
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions in the log. Retrieval learns from starts[u]:retrieval_end[u], ranking's clicks are retrieval_end[u]:train_end[u].
+
+    `valid` and `test` [<= U] are the positions of one target per user that has enough interactions.
+    """
+
+    retrieval_end: Ints
+    train_end: Ints
+    valid: Ints
+    test: Ints
+
+
+def split_by_time(log: Log) -> Split:
+    starts, ends = log.starts[:-1], log.starts[1:]
+    lengths = ends - starts
+    enough = lengths >= FEWEST
+    train_end = np.where(enough, ends - 2, ends)
+    held_back = np.clip(((train_end - starts) * HELD_BACK_SHARE).astype(np.int64), 1, HELD_BACK_MOST)
+    retrieval_end = np.where(enough, train_end - held_back, ends)
+    return Split(retrieval_end, train_end, train_end[enough], train_end[enough] + 1)

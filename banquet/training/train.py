@@ -1,0 +1,139 @@
+"""From a dataset to a release: read, split, train both models, measure them beside their baselines, export, seal."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from banquet.releases import manifest, registry
+from banquet.training.activity import read_log
+from banquet.training.cascade import Cascade
+from banquet.training.datasets.dataset import Dataset
+from banquet.training.encoding import Activity, Items, encode_all_items, encode_all_users
+from banquet.training.export import write_release_files
+from banquet.training.graphs import all_graphs
+from banquet.training.measure import measure_ranking, measure_retrieval
+from banquet.training.models.ranking import RankerShape
+from banquet.training.models.retrieval import ItemWidths
+from banquet.training.moments import Moments
+from banquet.training.presets import preset_named
+from banquet.training.progress import Progress
+from banquet.training.schema_building import build_schema
+from banquet.training.split import split_by_time
+from banquet.training.train_ranking import RankingTrainer
+from banquet.training.train_retrieval import RetrievalTrainer, Scorer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from banquet.training.presets import RankingPreset
+    from banquet.wire.schema import FeatureSchema
+
+
+def train(
+    data_dir: Path,
+    release_root: Path,
+    preset: str = "quick",
+    seed: int = 7,
+    threads: int | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Train on the dataset in `data_dir` and put the release in force under `release_root`; returns its folder.
+
+    Raises `BadData`, `BadSettings` or `BadRelease`; then nothing has changed under `release_root`.
+    """
+    settings = preset_named(preset)
+    dataset = Dataset.load(data_dir)
+    if threads:
+        torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    began = _Clock()
+    log = read_log(dataset)
+    split = split_by_time(log)
+    schema = build_schema(dataset, log, split, settings.history_length)
+    inputs = encode_all_items(dataset, log, schema)
+    profile_numbers = sum(f.kind == "number" and f.view == "item_profile" for f in schema.item)
+    items = Items.of(inputs, profile_numbers)
+    widths = item_widths(schema)
+    with Progress(console) as progress:
+        retrieval = RetrievalTrainer(log, split, items, settings, rng).fit(widths, progress)
+        began.lap("retrieval")
+        scorer = Scorer(log, items, retrieval, settings.history_length)
+        moments = Moments(
+            log,
+            items,
+            encode_all_users(dataset, schema),
+            Activity.of(schema.user, "user_activity", log.user_counters),
+            Activity.of(schema.item, "item_activity", log.item_counters),
+            settings.history_length,
+        )
+        ranker = RankingTrainer(moments, split, scorer, settings, rng).fit(ranker_shape(schema, settings.ranking), progress)
+        began.lap("ranking")
+    cascade = Cascade(moments, scorer, ranker, settings.ranking.pool)
+    metrics: dict[str, Any] = {
+        "retrieval": measure_retrieval(log, split, scorer),
+        "ranking": measure_ranking(cascade, split, rng),
+        "epochs": progress.notes,
+    }
+    began.lap("evaluation")
+    folder = release_root / f".making-{uuid.uuid4().hex}"
+    folder.mkdir(parents=True)
+    try:
+        known = scorer.vectors.numpy()[np.flatnonzero(inputs.index > 0)]
+        models = write_release_files(folder, all_graphs(retrieval, ranker, schema, inputs, rng), schema, known)
+        began.lap("export")
+        metrics["seconds"] = began.laps
+        manifest.seal(folder, schema=schema, models=models, metrics=metrics, dataset=dataset.name, preset=preset, seed=seed)
+        release = registry.add(release_root, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    registry.promote(release_root, release.name)
+    return release
+
+
+def item_widths(schema: FeatureSchema) -> ItemWidths:
+    """Of the inputs that do not change with time; the activity is not among them."""
+    profile = [feature for feature in schema.item if feature.view == "item_profile"]
+    return ItemWidths(
+        len(schema.item_ids),
+        tuple(len(f.vocabulary) + 1 for f in profile if f.kind == "category"),
+        sum(len(f.vocabulary) for f in profile if f.kind == "categories"),
+        sum(f.kind == "number" for f in profile),
+    )
+
+
+def ranker_shape(schema: FeatureSchema, preset: RankingPreset) -> RankerShape:
+    return RankerShape(
+        item_widths(schema),
+        sum(feature.view == "item_activity" for feature in schema.item),
+        tuple(len(f.vocabulary) + 1 for f in schema.user if f.kind == "category"),
+        sum(feature.kind == "number" for feature in schema.user),
+        item_dim=preset.item_dim,
+        user_dim=preset.user_dim,
+        attention_dim=preset.attention_dim,
+        cross_layers=preset.cross_layers,
+        cross_rank=preset.cross_rank,
+        hidden=preset.hidden,
+        dropout=preset.dropout,
+    )
+
+
+class _Clock:
+    """Wall and processor seconds of each part."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, dict[str, float]] = {}
+        self._at = time.monotonic(), time.process_time()
+
+    def lap(self, name: str) -> None:
+        wall, processor = time.monotonic(), time.process_time()
+        self.laps[name] = {"wall": round(wall - self._at[0], 1), "cpu": round(processor - self._at[1], 1)}
+        self._at = wall, processor

@@ -1,0 +1,181 @@
+"""Trains the ranking model on what retrieval did not learn from: clicks against retrieval's candidates, likes among the rated."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from banquet.training.cascade import Cascade
+from banquet.training.evaluate import auc, hide_seen, unseen_targets
+from banquet.training.models.ranking import Ranker
+from banquet.training.optimize import Best, Schedule, epochs_for
+from banquet.training.windows import cut_windows, items_at, positions_before
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from banquet.training.models.ranking import RankerShape
+    from banquet.training.moments import Moments
+    from banquet.training.presets import Preset
+    from banquet.training.progress import Progress
+    from banquet.training.split import Split
+    from banquet.training.train_retrieval import Scorer
+
+    Ints = NDArray[np.int64]
+    Windows = tuple[Ints, Ints, Ints]
+
+# More clicks than this per epoch, or more users in validation, teach nothing new.
+MOST_CLICKS = 300_000
+VALID_USERS = 2_000
+# Retrieval scores are put on a scale that this many targets show.
+SCALE_TARGETS = 500
+
+
+@dataclass(frozen=True)
+class RankingTrainer:
+    """Everything ranking learns from. `rng` decides the batches; torch's own seed decides weights and dropout."""
+
+    moments: Moments
+    split: Split
+    scorer: Scorer
+    preset: Preset
+    rng: np.random.Generator
+
+    @cached_property
+    def popularity(self) -> NDArray[np.float64]:
+        """[N] chances to be drawn as a candidate: by interactions in training, plus one so that no item is left out."""
+        log = self.moments.log
+        trained = np.arange(len(log)) < self.split.train_end[log.user]
+        counts = np.bincount(log.item[trained], minlength=log.n_items) + 1.0
+        chances: NDArray[np.float64] = counts / counts.sum()
+        return chances
+
+    def fit(self, shape: RankerShape, progress: Progress) -> Ranker:
+        """The model of the epoch with the best sum of NDCG@10 of the cascade and AUC of likes on the validation targets."""
+        settings, log = self.preset.ranking, self.moments.log
+        model = Ranker(shape)
+        cascade = Cascade(self.moments, self.scorer, model, settings.pool)
+        clicks = self._click_targets()
+        self._set_scale(model, clicks)
+        steps = math.ceil(len(clicks) / settings.batch)
+        epochs = epochs_for(settings.epochs, steps, settings.fewest_steps)
+        schedule = Schedule(model, settings.learning_rate, settings.weight_decay, epochs * steps)
+        valid = self.rng.permutation(unseen_targets(log, self.split.valid))[:VALID_USERS]
+        best = Best(model, settings.patience)
+        progress.begin("ranking", epochs * steps)
+        for epoch in range(1, epochs + 1):
+            model.train()
+            losses = []
+            windows = self._like_windows(steps)
+            for part, window in zip(np.array_split(self.rng.permutation(clicks), steps), windows, strict=True):
+                click = (
+                    self._cold_loss(model, part) if self.rng.random() < settings.cold_share else self._click_loss(cascade, part)
+                )
+                losses.append(schedule.step(click + self._like_loss(model, *window) if log.has_ratings else click))
+                progress.advance()
+            model.eval()
+            ndcg = cascade.choose_like_weight(valid)
+            likes = self._like_auc(cascade) if log.has_ratings else 0.0
+            told = f" like AUC {likes:.4f} at weight {float(model.like_weight):.2f}" if log.has_ratings else ""
+            progress.note(f"epoch {epoch}/{epochs} loss {np.mean(losses):.3f} valid NDCG@10 {ndcg:.4f}{told}")
+            if not best.goes_on(ndcg + likes):
+                break
+        best.restore()
+        return model
+
+    def _click_targets(self) -> Ints:
+        places = np.arange(len(self.moments.log))
+        user = self.moments.log.user
+        held_back = places[(places >= self.split.retrieval_end[user]) & (places < self.split.train_end[user])]
+        return self.rng.permutation(unseen_targets(self.moments.log, held_back))[:MOST_CLICKS]
+
+    def _set_scale(self, model: Ranker, clicks: Ints) -> None:
+        scores = np.sort(self.scorer(clicks[:SCALE_TARGETS]), 1)[:, -self.preset.ranking.pool :]
+        model.score_mean.fill_(float(scores.mean()))
+        model.score_scale.fill_(max(float(scores.std()), 1e-6))
+
+    def _click_loss(self, cascade: Cascade, targets: Ints) -> Tensor:
+        """Cross-entropy of the item taken among retrieval's nearest and a sample of its pool, which stands for all of the pool."""
+        settings, log = self.preset.ranking, self.moments.log
+        scores = self.scorer(targets)
+        taken = log.item[targets][:, None]
+        own = torch.from_numpy(np.take_along_axis(scores, taken, 1))
+        hide_seen(log, targets, scores)
+        np.put_along_axis(scores, taken, -np.inf, 1)
+        best = torch.topk(torch.from_numpy(scores), min(settings.pool, log.n_items - 1), 1)
+        nearest = min(settings.nearest, best.indices.shape[1])
+        rest = best.indices.shape[1] - nearest
+        drawn = np.argsort(self.rng.random((len(targets), rest)), 1)
+        picks = torch.from_numpy(nearest + drawn[:, : settings.sampled])
+        picked = torch.cat([torch.arange(nearest).expand(len(targets), -1), picks], 1)
+        rows = torch.cat([torch.from_numpy(taken), best.indices.gather(1, picked)], 1)
+        retrieval = torch.cat([own, best.values.gather(1, picked)], 1)
+        worth = torch.zeros(rows.shape[1])
+        if rest:
+            worth[1 + nearest :] = math.log(rest / picks.shape[1])
+        click, _ = cascade.logits(targets, rows.numpy(), retrieval)
+        return first_of(click + worth)
+
+    def _cold_loss(self, model: Ranker, targets: Ints) -> Tensor:
+        """The same for a user without history, whose candidates come by popularity; corrected for it (logQ)."""
+        moments = self.moments
+        n_drawn = self.preset.ranking.nearest + self.preset.ranking.sampled
+        drawn = self.rng.choice(moments.log.n_items, n_drawn, p=self.popularity)
+        rows = np.concatenate([moments.log.item[targets][:, None], np.tile(drawn, (len(targets), 1))], 1)
+        nothing = torch.zeros(len(targets), 1, 1)
+        click, _ = model(
+            moments.user(model, targets[:, None]),
+            nothing.expand(-1, 1, model.shape.item_dim),
+            nothing,
+            moments.candidates(model, rows, targets[:, None]),
+            torch.zeros(rows.shape),
+        )
+        log_q = torch.from_numpy(np.log(n_drawn * self.popularity[drawn])).to(torch.float32)
+        same = torch.from_numpy(rows == rows[:, :1])
+        same[:, 0] = False
+        return first_of((click - functional.pad(log_q, (1, 0))).masked_fill(same, -torch.inf))
+
+    def _like_windows(self, count: int) -> list[Windows]:
+        """One epoch of windows over all that may train, cut into `count` parts: users and ends of each window."""
+        log = self.moments.log
+        users, ends, fresh = cut_windows(log.starts[:-1], self.split.train_end, self.moments.history_length, self.rng)
+        return [(users[part], ends[part], fresh[part]) for part in np.array_split(self.rng.permutation(len(ends)), count)]
+
+    def _like_loss(self, model: Ranker, users: Ints, ends: Ints, fresh: Ints) -> Tensor:
+        """Is each rated item of the windows liked, given what came before it in its window?"""
+        log, length = self.moments.log, self.moments.history_length
+        positions = positions_before(log, users, ends, length + 1)
+        before, targets = positions[:, :-1], positions[:, 1:]
+        rated = (np.arange(length) >= length - fresh[:, None]) & (before >= 0) & ~np.isnan(log.values[targets])
+        if not rated.any():
+            return torch.zeros(())
+        rows = torch.from_numpy(items_at(log, before))
+        mask = torch.tril(torch.ones(length, length)) * (rows >= 0).to(torch.float32)[:, None, :]
+        moments = np.maximum(targets, 0)
+        _, like = model(
+            self.moments.user(model, moments),
+            self.moments.items.vectors(model.items, rows),
+            mask,
+            self.moments.candidates(model, items_at(log, targets), moments),
+            self.scorer.next_scores(rows, torch.from_numpy(items_at(log, moments))),
+        )
+        due = torch.from_numpy(rated)
+        liked = torch.from_numpy(log.liked[targets][rated].astype(np.float32))
+        return functional.binary_cross_entropy_with_logits(like[due], liked)
+
+    def _like_auc(self, cascade: Cascade) -> float:
+        log = self.moments.log
+        rated = self.split.valid[~np.isnan(log.values[self.split.valid])]
+        return auc(log.liked[rated], cascade.of_rows(rated, log.item[rated][:, None])[1][:, 0])
+
+
+def first_of(logits: Tensor) -> Tensor:
+    """Mean cross-entropy [B, C] where the first of each row is the one that was taken."""
+    return functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64))

@@ -1,0 +1,134 @@
+"""Trains the retrieval model: windows of history in, what came next out, cross-entropy over the catalogue."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from banquet.training.evaluate import rank_all, unseen_targets
+from banquet.training.models.retrieval import HistoryEncoder, ItemEncoder, Retrieval, pad_mask
+from banquet.training.optimize import Best, Schedule, epochs_for
+from banquet.training.softmax import FullSoftmax, SampledSoftmax
+from banquet.training.windows import cut_windows, items_at, positions_before
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from banquet.training.activity import Log
+    from banquet.training.encoding import Items
+    from banquet.training.models.retrieval import ItemWidths
+    from banquet.training.presets import Preset
+    from banquet.training.progress import Progress
+    from banquet.training.split import Split
+
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float32]
+
+# Validation takes no more users than this: which epoch is best is clear long before.
+VALID_USERS = 10_000
+# An epoch has about so many steps at least, before its batches are made any larger.
+STEPS_OF_SMALL_DATA = 25
+
+
+class Scorer:
+    """A finished model over every item: log positions [B] -> scores [B, N] for what comes at them."""
+
+    def __init__(self, log: Log, items: Items, model: Retrieval, history_length: int) -> None:
+        self._log, self._model, self._length = log, model.eval(), history_length
+        with torch.no_grad():
+            self.vectors = items.vectors(model.items)
+
+    def users(self, targets: Ints) -> Tensor:
+        """User vectors [B, d] from the history before each target."""
+        before = positions_before(self._log, self._log.user[targets], targets, self._length)
+        rows = torch.from_numpy(items_at(self._log, before))
+        mask = pad_mask(rows)
+        with torch.no_grad():
+            history = torch.nn.functional.embedding(rows.clamp(min=0), self.vectors) * mask[..., None]
+            return self._model.history(history, mask)  # type: ignore[no-any-return]
+
+    def next_scores(self, rows: Tensor, following: Tensor) -> Tensor:
+        """Score of each following item [B, L] after the history up to its place; rows [B, L], -1 where padded."""
+        mask = pad_mask(rows)
+        with torch.no_grad():
+            history = torch.nn.functional.embedding(rows.clamp(min=0), self.vectors) * mask[..., None]
+            states = self._model.history.states(history, mask)
+            return (states * torch.nn.functional.embedding(following, self.vectors)).sum(-1)
+
+    def __call__(self, targets: Ints) -> Floats:
+        scores: Floats = (self.users(targets) @ self.vectors.T).numpy()
+        return scores
+
+
+@dataclass(frozen=True)
+class RetrievalTrainer:
+    """Everything retrieval learns from. `rng` decides windows and samples; torch's own seed decides weights and dropout."""
+
+    log: Log
+    split: Split
+    items: Items
+    preset: Preset
+    rng: np.random.Generator
+
+    def fit(self, widths: ItemWidths, progress: Progress) -> Retrieval:
+        """The model of the epoch with the best NDCG@10 on the validation targets."""
+        settings, length = self.preset.retrieval, self.preset.history_length
+        model = Retrieval(
+            ItemEncoder(widths, settings.dim, settings.id_dropout),
+            HistoryEncoder(settings.dim, length, settings.blocks, settings.heads, settings.dropout),
+        )
+        loss_of = self._softmax()
+        epochs = epochs_for(settings.epochs, self._steps(), settings.fewest_steps)
+        schedule = Schedule(model, settings.learning_rate, settings.weight_decay, epochs * self._steps())
+        valid = self.rng.permutation(unseen_targets(self.log, self.split.valid))[:VALID_USERS]
+        best = Best(model, settings.patience)
+        progress.begin("retrieval", epochs * self._steps())
+        for epoch in range(1, epochs + 1):
+            model.train()
+            losses = []
+            for inputs, targets in self._batches():
+                losses.append(schedule.step(loss_of(model, inputs, targets)))
+                progress.advance()
+            ndcg = rank_all(self.log, valid, Scorer(self.log, self.items, model, length))["ndcg@10"]
+            progress.note(f"epoch {epoch}/{epochs} loss {np.mean(losses):.3f} valid NDCG@10 {ndcg:.4f}")
+            if not best.goes_on(ndcg):
+                break
+        best.restore()
+        return model
+
+    def _softmax(self) -> FullSoftmax | SampledSoftmax:
+        known = self._known()
+        items = self.items.take(torch.from_numpy(known))
+        if len(known) <= self.preset.retrieval.largest_softmax:
+            return FullSoftmax(items)
+        trained = np.arange(len(self.log)) < self.split.retrieval_end[self.log.user]
+        popularity = np.bincount(self.log.item[trained], minlength=self.log.n_items)[known]
+        return SampledSoftmax(items, popularity, self.preset.retrieval.samples, self.rng)
+
+    def _known(self) -> Ints:
+        return np.flatnonzero(self.items.index.numpy() > 0)
+
+    def _steps(self) -> int:
+        settings = self.preset.retrieval
+        targets = int(np.maximum(self.split.retrieval_end - self.log.starts[:-1] - 1, 0).sum())
+        windows = targets / settings.stride
+        batch = min(settings.batch, max(settings.smallest_batch, int(windows / STEPS_OF_SMALL_DATA)))
+        return max(1, math.ceil(windows / batch))
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch of inputs and targets [B, L], numbered among the known items, -1 where there is none."""
+        length = self.preset.history_length
+        number = np.full(self.log.n_items + 1, -1)  # the last entry serves row -1
+        number[self._known()] = np.arange(len(self._known()))
+        users, ends, fresh = cut_windows(self.log.starts[:-1], self.split.retrieval_end, self.preset.retrieval.stride, self.rng)
+        for part in np.array_split(self.rng.permutation(len(ends)), self._steps()):
+            rows = number[items_at(self.log, positions_before(self.log, users[part], ends[part], length + 1))]
+            due = np.arange(length) >= length - fresh[part][:, None]
+            yield torch.from_numpy(rows[:, :-1]), torch.from_numpy(np.where(due, rows[:, 1:], -1))
