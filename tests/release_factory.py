@@ -64,6 +64,18 @@ def make_release(root: Path, *, items: int = 60, history_length: int = 8, seed: 
     return place
 
 
+def make_modules(items: int = 60, seed: int = 0, dim: int = DIM) -> dict[str, nn.Module]:
+    """The torch modules a release of the same arguments was exported from."""
+    torch.manual_seed(seed)
+    modules = {
+        "item_encoder": ItemEncoder(items, dim, len(GENRES), 2),
+        "history_encoder": HistoryEncoder(dim),
+        "ranker_items": ItemEncoder(items, RANKER_DIM, len(GENRES), 2),
+        "ranker": Ranker(2, 2, RANKER_DIM),
+    }
+    return {name: module.eval() for name, module in modules.items()}
+
+
 @lru_cache
 def _made(items: int, history_length: int, seed: int, dim: int) -> Path:
     folder = Path(mkdtemp(prefix="banquet-release-"))
@@ -73,12 +85,13 @@ def _made(items: int, history_length: int, seed: int, dim: int) -> Path:
     (making / "programs").mkdir()
     schema = make_schema(items, history_length)
     rng = np.random.default_rng(seed)
-    torch.manual_seed(seed)
+    modules = make_modules(items, seed, dim)
     models: dict[str, dict[str, Any]] = {}
     golden: dict[str, np.ndarray] = {}
     vectors = None
-    for name, module, inputs, dynamic in _graphs(schema, rng, dim):
-        outputs = _export(making, name, module.eval(), inputs, dynamic)
+    for name, inputs, dynamic in _graphs(schema, rng, dim):
+        module = modules[name]
+        outputs = _export(making, name, module, inputs, dynamic)
         models[name] = {"inputs": list(inputs), "outputs": list(outputs)}
         golden |= {f"{name}/in/{key}": value.numpy() for key, value in inputs.items()}
         golden |= {f"{name}/out/{key}": value.numpy() for key, value in outputs.items()}
@@ -159,7 +172,7 @@ class Ranker(nn.Module):
         self.deep = nn.Linear(3 * width + 1, 16)
         self.out = nn.Linear(16, 1)
 
-    def forward(  # noqa: PLR0917 - the graph's inputs
+    def forward(
         self,
         user_categories: Tensor,
         user_numbers: Tensor,
@@ -185,9 +198,7 @@ def _item_inputs(rng: np.random.Generator, index: np.ndarray, schema: FeatureSch
     return {name: torch.from_numpy(getattr(inputs, name)) for name in ("index", "categories", "lists", "numbers")}
 
 
-def _graphs(
-    schema: FeatureSchema, rng: np.random.Generator, dim: int
-) -> list[tuple[str, nn.Module, dict[str, Tensor], dict[str, Any]]]:
+def _graphs(schema: FeatureSchema, rng: np.random.Generator, dim: int) -> list[tuple[str, dict[str, Tensor], dict[str, Any]]]:
     b, c, n, length = 6, 24, 20, schema.history_length
     items = len(schema.item_ids)
     kept = rng.integers(0, length + 1, b)
@@ -215,10 +226,10 @@ def _graphs(
         "retrieval_scores": {0: "B", 1: "C"},
     }
     return [
-        ("item_encoder", ItemEncoder(items, dim, len(GENRES), 2), encoded, per_item),
-        ("history_encoder", HistoryEncoder(dim), history, per_query),
-        ("ranker_items", ItemEncoder(items, RANKER_DIM, len(GENRES), 2), encoded, per_item),
-        ("ranker", Ranker(2, 2, RANKER_DIM), ranking, {name: {**per_query, **per_pair}[name] for name in ranking}),
+        ("item_encoder", encoded, per_item),
+        ("history_encoder", history, per_query),
+        ("ranker_items", encoded, per_item),
+        ("ranker", ranking, {name: {**per_query, **per_pair}[name] for name in ranking}),
     ]
 
 

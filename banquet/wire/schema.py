@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from banquet.wire.catalogue_file import Column, Kind
 
 
+_LARGEST = float(np.finfo(np.float32).max)
+
+
 class SchemaMismatch(ValueError):
     """The catalogue does not have what the release was trained on; the text names the feature."""
 
@@ -39,10 +42,11 @@ class Feature:
     log: bool = False
 
     def number(self, value: object) -> float:
-        """One raw number as the model's input; 0.0 when missing or not a number."""
+        """One raw number as the model's input; 0.0 when missing, not a number or beyond float32."""
         if not isinstance(value, (int, float)) or math.isnan(value):
             return 0.0
-        return ((math.log1p(max(value, 0.0)) if self.log else float(value)) - self.mean) / self.scale
+        scaled = ((math.log1p(max(value, 0.0)) if self.log else float(value)) - self.mean) / self.scale
+        return scaled if abs(scaled) <= _LARGEST else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,5 +164,5 @@ def _shares(feature: Feature, column: Column, n_items: int) -> NDArray[np.float3
 
 def _numbers(feature: Feature, column: Column) -> NDArray[np.float32]:
     raw = column.values.astype(np.float64)
-    scaled = (np.log1p(np.maximum(raw, 0.0)) if feature.log else raw) - feature.mean
-    return np.nan_to_num(scaled / feature.scale, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+    scaled = ((np.log1p(np.maximum(raw, 0.0)) if feature.log else raw) - feature.mean) / feature.scale
+    return np.where(np.abs(scaled) <= _LARGEST, scaled, 0.0).astype(np.float32)

@@ -40,7 +40,7 @@ class BadTensors(ValueError):
 
 def pack(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
     """Serialize arrays (C-contiguous, any shape) and text metadata."""
-    content: bytes = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, dict(metadata or {}))
+    content: bytes = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, dict(metadata or {}) or None)
     return content
 
 

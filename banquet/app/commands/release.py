@@ -112,7 +112,7 @@ def list_(releases: Releases = RELEASES, model_store: ModelStore = MODEL_STORE, 
     if as_json:
         typer.echo(json.dumps({"releases": rows}))
     elif rows:
-        _print(f"Releases in {releases}", [{**_joined(row), "created_at": row["created_at"][:16]} for row in rows])
+        _print(f"Releases in {releases}", [{**row, "archives": len(row["archives"])} for row in rows])
     else:
         typer.echo(f"No releases in {releases}; train one with `banquet train`.")
 
