@@ -1,5 +1,6 @@
 """The consumer brings every event's effect to the store once, whatever fails on the way."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +15,52 @@ from banquet.feedback.ports import ActivityRow, StoreUnavailable
 from tests.unit.feedback.fakes import START_US, MemoryActivity, features_of, make_event, random_events, recomputed, write_segment
 
 FAST = Pace(poll_s=0.001, items_every_s=0.0)
+SMALL = Pace(poll_s=0.001, items_every_s=0.0, batch_rows=2)
 
 
 @pytest.fixture
 def segment(tmp_path: Path) -> Path:
     (tmp_path / "log").mkdir()
     return tmp_path / "log" / "events-a-000001.log"
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+class Crashing:
+    """A store whose process crashes at its n-th step; every call has a step before and a step after its effect."""
+
+    def __init__(self, store: MemoryActivity, steps: int) -> None:
+        self._store = store
+        self._steps = steps
+
+    def __getattr__(self, name: str) -> Callable[[object], object]:
+        def call(argument: object) -> object:
+            self._step()
+            result = getattr(self._store, name)(argument)
+            self._step()
+            return result
+
+        return call
+
+    def _step(self) -> None:
+        self._steps -= 1
+        if self._steps == 0:
+            raise Crash
+
+
+class WhenDone:
+    """Stops a consumer that has nothing left to do."""
+
+    def __init__(self, log_folder: Path, state: Path) -> None:
+        self._places = log_folder, state
+
+    def is_set(self) -> bool:
+        return self._places[1].exists() and consumer_lag(*self._places).none
+
+    def wait(self, timeout_s: float) -> bool:
+        return self.is_set()
 
 
 @contextmanager
@@ -80,6 +121,26 @@ def test_what_was_not_pushed_is_pushed_by_the_next_run(segment: Path) -> None:
         caught_up()
     assert successor.users["u1"].history == ("i1", "old")
     assert successor.users["u1"].interaction_count == 8
+
+
+@pytest.mark.parametrize("crash_at", range(1, 40))
+def test_a_crash_at_any_step_counts_everything_once(segment: Path, crash_at: int) -> None:
+    """Before or after any read or push of the store or write of the state, twice in a row; base rows are not counted twice."""
+    events = random_events(40, seed=3, users=5)
+    base = {f"u{n}": ActivityRow(f"u{n}", 100, 0, None, START_US - 1_000_000, ()) for n in range(5)}
+    store = MemoryActivity(dict(base))
+    state = segment.parent.parent / "state.db"
+    for part in (events[:15], events[15:]):
+        write_segment(segment, part)
+        with contextlib.suppress(Crash):
+            run_consumer(segment.parent, state, Crashing(store, crash_at), WhenDone(segment.parent, state), SMALL)
+    run_consumer(segment.parent, state, store, WhenDone(segment.parent, state), SMALL)
+    expected = recomputed(events, "user_id")
+    assert {user: row.interaction_count - 100 for user, row in store.users.items()} == {
+        user: found[1] for user, found in expected.items()
+    }
+    assert {user: row.history for user, row in store.users.items()} == {user: found[0] for user, found in expected.items()}
+    assert features_of(store.items) == recomputed(events, "item_id")
 
 
 def test_impressions_push_nothing(segment: Path) -> None:

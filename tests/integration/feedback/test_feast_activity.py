@@ -1,0 +1,67 @@
+"""What an activity store promises, on Feast with SQLite, on Feast with Redis, and on the fake of the unit tests."""
+
+import time
+from pathlib import Path
+
+import pytest
+from feast import Field
+from feast.types import Int64
+
+from banquet.core.errors import BadSettings
+from banquet.feedback.feast_push import FeastActivity
+from banquet.feedback.ports import ActivityRow, ActivityStore
+from tests.integration.feedback.conftest import make_repo
+from tests.unit.feedback.fakes import MemoryActivity
+
+NOW_US = int(time.time()) * 1_000_000
+
+
+@pytest.fixture(params=["memory", "sqlite_repo", "redis_repo"])
+def store(request: pytest.FixtureRequest) -> ActivityStore:
+    return MemoryActivity() if request.param == "memory" else FeastActivity(request.getfixturevalue(request.param))
+
+
+def test_rows_come_back_as_they_were_pushed(store: ActivityStore) -> None:
+    """Lists of text, whole numbers beyond a double's, a mean and its absence."""
+    users = [
+        ActivityRow("anna", 2**53 + 1, 2, 3.5, NOW_US, ("i2", "ключ", "")),
+        ActivityRow("bob", 1, 0, None, NOW_US, ("i1",)),
+    ]
+    items = [ActivityRow("i1", 2**53 + 1, 2, 3.5, NOW_US), ActivityRow("i2", 1, 0, None, NOW_US)]
+    store.push_users(users)
+    store.push_items(items)
+    assert store.read_users(["bob", "anna"]) == {row.entity_id: row for row in users}
+    assert store.read_items(["i1", "i2"]) == {row.entity_id: row for row in items}
+
+
+def test_the_unknown_are_left_out(store: ActivityStore) -> None:
+    """Also where the other view knows the name, and whatever status the store gives."""
+    store.push_users([ActivityRow("carl", 1, 0, None, NOW_US, ("i1",))])
+    assert set(store.read_users(["nobody", "carl"])) == {"carl"}
+    assert store.read_items(["carl"]) == {}
+
+
+def test_a_newer_row_replaces_the_older(store: ActivityStore) -> None:
+    """A microsecond is enough."""
+    store.push_users([ActivityRow("dora", 1, 0, None, NOW_US, ("i1",))])
+    store.push_users([ActivityRow("dora", 2, 1, 4.0, NOW_US + 1, ("i2", "i1"))])
+    row = store.read_users(["dora"])["dora"]
+    assert (row.history, row.interaction_count, row.rating_count, row.rating_mean) == (("i2", "i1"), 2, 1, 4.0)
+
+
+def test_a_repository_without_the_views_is_named(tmp_path: Path) -> None:
+    """The error says what to do."""
+    with pytest.raises(BadSettings, match=r"no feature_store\.yaml in .*nowhere"):
+        FeastActivity(tmp_path / "nowhere")
+    (tmp_path / "feature_store.yaml").write_text(
+        "project: banquet\nprovider: local\nregistry: registry.db\nentity_key_serialization_version: 3\n"
+    )
+    with pytest.raises(BadSettings, match=r"no feature view 'user_activity'.*feast apply"):
+        FeastActivity(tmp_path)
+
+
+def test_a_view_of_another_shape_is_named(tmp_path: Path) -> None:
+    """Before the first event, not at it."""
+    repo = make_repo(tmp_path / "repo", "{type: sqlite, path: data/online_store.db}", history=Field(name="visits", dtype=Int64))
+    with pytest.raises(BadSettings, match=r"'user_activity'.*visits Int64.*feedback needs history"):
+        FeastActivity(repo)
