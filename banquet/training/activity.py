@@ -1,4 +1,4 @@
-"""What users did, as arrays: one log in which a user's interactions stand together in time order, and counters as of any moment."""
+"""What users did, as arrays: a log in which a user's interactions stand together in time order; counters as of any moment."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Counters:
 
     @classmethod
     def of(cls, owners: Ints, values: Floats) -> Counters:
-        """owners and values (NaN = no rating) of the events [E] in the order of time."""
+        """Of the events [E] in the order of time: whose each is, and its rating (NaN = none)."""
         order = np.argsort(owners, kind="stable")
         rated = ~np.isnan(values[order])
         stars = np.where(rated, values[order], 0.0).astype(np.float64)
         return cls(owners[order] * len(owners) + order, _running(rated.astype(np.float64)), _running(stars), len(owners))
 
     def before(self, owners: Ints, moments: Ints) -> Floats:
-        """[..., 3]: interactions, ratings and the mean rating (NaN without any) of each owner before each moment; shapes broadcast."""
+        """[..., 3]: interactions, ratings, mean rating (NaN without any) of each owner before each moment; shapes broadcast."""
         first = np.searchsorted(self.keys, owners * self.events)
         now = np.searchsorted(self.keys, owners * self.events + moments)
         ratings = self.ratings[now] - self.ratings[first]
@@ -110,11 +110,12 @@ def read_log(dataset: Dataset) -> Log:
 
 
 def _rows(name: str, ids: pa.ChunkedArray, known: pa.ChunkedArray) -> Ints:
-    rows = pc.index_in(ids, known)
+    rows: pa.ChunkedArray = pc.index_in(ids, known)
     if rows.null_count:
         lost = ids.filter(pc.is_null(rows))[0].as_py()
         raise BadData(f"dataset {name}: interactions.parquet names {lost!r}, which has no row of its own; import the data again")
-    return rows.to_numpy().astype(np.int64)
+    positions: Ints = rows.to_numpy().astype(np.int64)
+    return positions
 
 
 def _running(amounts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Items:
-    """Every catalogue row's inputs as tensors; `numbers` without the activity, which changes with time. None where a width is 0."""
+    """Every catalogue row's inputs as tensors; `numbers` without the activity, which changes. None where a width is 0."""
 
     index: Tensor
     categories: Tensor | None

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 PROTOCOL = (
-    "leave the last out, full ranking: each user's last interaction (test) or last but one (valid) among all items that are not in "
-    "the user's history up to then; targets the user had had before are left out; ties count against the model"
+    "leave the last out, full ranking: each user's last interaction (test) or last but one (valid) among all items that are not "
+    "in the user's history up to then; targets the user had had before are left out; ties count against the model"
 )
 TOP = 10
 DEEP = 500
@@ -34,7 +34,7 @@ class Ranks:
     shown: set[int] = field(default_factory=set)
 
     def add(self, scores: Floats, targets: Ints) -> None:
-        """scores [B, N], -inf for what must not be served (then no target's rank depends on it)."""
+        """Scores [B, N], -inf for what must not be served; targets [B]."""
         target = np.take_along_axis(scores, targets[:, None], 1)
         self.ranks.append((~(scores < target)).sum(1))
         top = np.argpartition(-scores, min(TOP, scores.shape[1] - 1), 1)[:, :TOP]
@@ -88,6 +88,6 @@ def auc(labels: NDArray[np.bool_], scores: Floats) -> float:
     return float((middle[place][labels].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def log_loss(labels: NDArray[np.bool_], chances: Floats) -> float:
+def log_loss(labels: NDArray[np.bool_], chances: NDArray[np.floating]) -> float:
     safe = np.clip(chances.astype(np.float64), 1e-7, 1 - 1e-7)
     return float(-np.where(labels, np.log(safe), np.log1p(-safe)).mean())

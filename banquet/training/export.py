@@ -33,7 +33,7 @@ MOST = {"B": 4096, "C": 65_536, "N": 100_000_000}
 def write_release_files(
     folder: Path, graphs: Sequence[Graph], schema: FeatureSchema, vectors: NDArray[np.float32]
 ) -> dict[str, dict[str, Any]]:
-    """All files of a release but its manifest; returns the manifest's `models`. Raises `BadRelease` when a graph came out different.
+    """All files of a release but its manifest; returns the manifest's `models`. Raises `BadRelease` when a graph differs.
 
     vectors [n_items, d] are those of the schema's items, in their order.
     """

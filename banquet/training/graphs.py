@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from banquet.training.models.ranking import Ranker
     from banquet.training.models.retrieval import ItemEncoder, Retrieval
     from banquet.wire.schema import FeatureSchema, ItemInputs
@@ -27,11 +29,11 @@ RANKER_AXES = {
 
 @dataclass(frozen=True)
 class Graph:
-    """One exported module. `axes` names the leading dynamic dimensions of each input; `example` is what it is traced and checked with."""
+    """One exported module. `axes` names each input's leading, dynamic dimensions; with `example` it is traced and checked."""
 
     name: str
     module: nn.Module
-    axes: dict[str, tuple[str, ...]]
+    axes: Mapping[str, tuple[str, ...]]
     example: dict[str, Tensor]
     output: str
 

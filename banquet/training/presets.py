@@ -9,8 +9,11 @@ from banquet.core.errors import BadSettings
 
 @dataclass(frozen=True, slots=True)
 class RetrievalPreset:
-    """`stride` is how far apart training windows start: half the history length means every target sees at least half of it.
-    Small data get smaller batches, down to `smallest_batch`, and more epochs until they make `fewest_steps`. Above `largest_softmax` items, `samples` stand for the catalogue.
+    """How retrieval learns.
+
+    `stride` is how far apart training windows start: at half the history's length every target sees at least half a history.
+    Small data get smaller batches, down to `smallest_batch`, and more epochs until they make `fewest_steps`. Above
+    `largest_softmax` items, `samples` stand for the catalogue.
     """
 
     dim: int = 64
@@ -32,7 +35,11 @@ class RetrievalPreset:
 
 @dataclass(frozen=True, slots=True)
 class RankingPreset:
-    """`nearest` and `sampled` are the candidates a click is held against: retrieval's best, and some of the rest of its `pool`."""
+    """How ranking learns.
+
+    A click is held against retrieval's `nearest` candidates and `sampled` ones out of the rest of its `pool`; in `cold_share` of
+    the batches the user has no history, and the candidates come by popularity.
+    """
 
     item_dim: int = 32
     user_dim: int = 16

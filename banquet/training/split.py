@@ -1,4 +1,4 @@
-"""The split: per user, by time. The last interaction tests, the one before validates, a few before those teach the ranking model."""
+"""The split: per user, by time. The last interaction tests, the one before validates, a few before teach the ranking model."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class RankingTrainer:
         model.score_scale.fill_(max(float(scores.std()), 1e-6))
 
     def _click_loss(self, cascade: Cascade, targets: Ints) -> Tensor:
-        """Cross-entropy of the item taken among retrieval's nearest and a sample of its pool, which stands for all of the pool."""
+        """Cross-entropy of the item taken among retrieval's nearest and a sample that stands for the rest of its pool."""
         settings, log = self.preset.ranking, self.moments.log
         scores = self.scorer(targets)
         taken = log.item[targets][:, None]

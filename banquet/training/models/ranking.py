@@ -1,4 +1,4 @@
-"""The ranking model: DCNv2 with low-rank crosses (Wang et al. 2021), the history pooled for each candidate (DIN, Zhou et al. 2018).
+"""The ranking model: DCNv2 with low-rank crosses (Wang et al. 2021), history pooled per candidate (DIN, Zhou et al. 2018).
 
 Whatever a request has once (the user, the history's keys) is computed once and broadcast to its candidates.
 """
@@ -6,6 +6,7 @@ Whatever a request has once (the user, the history's keys) is computed once and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from banquet.training.models.retrieval import UNSEEN, ItemEncoder, ItemWidths
 
 @dataclass(frozen=True, slots=True)
 class RankerShape:
-    """Widths of the inputs and layers. `item_dim` numbers of an item's features are what it is, the `activity` after them how it fares."""
+    """Widths of inputs and layers. An item's features are `item_dim` numbers for what it is, then `activity` for how it fares."""
 
     items: ItemWidths
     activity: int
@@ -44,8 +45,8 @@ class UserEncoder(nn.Module):
         self.codes = nn.ModuleList(nn.Embedding(size, dim) for size in categories)
         self.numbers = nn.Linear(numbers, dim, bias=False) if numbers else None
         self.constant = nn.Parameter(torch.zeros(dim))
-        for codes in self.codes:
-            nn.init.normal_(codes.weight, std=0.05)
+        for parameter in self.codes.parameters():
+            nn.init.normal_(parameter, std=0.05)
 
     def forward(self, categories: Tensor | None, numbers: Tensor | None) -> Tensor:
         user: Tensor = self.constant
@@ -104,7 +105,7 @@ class Ranker(nn.Module):
         self.pooling = HistoryPooling(shape.item_dim, shape.attention_dim)
         self.crosses = nn.ModuleList(LowRankCross(shape.crossed, shape.cross_rank) for _ in range(shape.cross_layers))
         widths = (shape.crossed, *shape.hidden)
-        self.deep = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.deep = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.dropout = nn.Dropout(shape.dropout)
         self.heads = nn.Linear(shape.crossed + shape.hidden[-1], 2)
         nn.init.zeros_(self.heads.weight)
@@ -116,7 +117,7 @@ class Ranker(nn.Module):
     def forward(
         self, user: Tensor, history: Tensor, mask: Tensor, candidates: Tensor, retrieval_scores: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Click and like logits [B, C]. user [B, 1 or C, user_dim], history [B, L, >= S], mask [B, 1 or C, L], candidates [B, C, F]."""
+        """Click and like logits [B, C] of candidates [B, C, F]; user [B, 1 or C, U], history [B, L, F], mask as in pooling."""
         what = candidates[..., : self.shape.item_dim]
         pooled = self.pooling(history[..., : self.shape.item_dim], mask, what)
         near = ((retrieval_scores - self.score_mean) / self.score_scale)[..., None]

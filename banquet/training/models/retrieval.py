@@ -29,7 +29,7 @@ class ItemWidths:
 
 
 class ItemEncoder(nn.Module):
-    """Item inputs -> vectors [N, d]: an embedding of the id plus projections of the content, so that unknown items have a vector."""
+    """Item inputs -> vectors [N, d]: the id's embedding plus projections of the content, so that unknown items have a vector."""
 
     def __init__(self, widths: ItemWidths, dim: int, id_dropout: float = 0.0, std: float = 0.02) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, states: Tensor, bias: Tensor, *, last_only: bool = False) -> Tensor:
-        """states [B, L, d] and what each place makes of each other, bias [B, H, L, L] -> states [B, L, d], or only the last [B, 1, d]."""
+        """States [B, L, d], and what each place makes of each other, bias [B, H, L, L] -> the next states or the last of them."""
         known = self.before_attention(states)
         keys, values = self.keys_values(known).chunk(2, -1)
         if last_only:
@@ -86,7 +86,8 @@ class Block(nn.Module):
         return fed
 
     def _split(self, states: Tensor) -> Tensor:
-        return states.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        split: Tensor = states.reshape(states.shape[0], states.shape[1], self.heads, -1)
+        return split.transpose(1, 2)
 
 
 class HistoryEncoder(nn.Module):
