@@ -1,0 +1,31 @@
+"""Which reader fits which store."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from banquet.features.redis import RedisUsers
+from banquet.features.repo import FeatureRepo, RedisStore, SqliteStore, Store
+from banquet.features.sqlite import SqliteUsers
+from banquet.features.users import open_user_reader
+
+
+def repo(store: Store, folder: Path) -> FeatureRepo:
+    return FeatureRepo(folder, folder / "feature_store.yaml", "banquet", store, None)
+
+
+async def test_sqlite_and_redis_are_read_directly(tmp_path: Path) -> None:
+    """By the store that the yaml names; nothing is connected before the first read."""
+    for store, kind in ((SqliteStore(tmp_path / "x.db"), SqliteUsers), (RedisStore({"host": "nowhere", "port": 1}), RedisUsers)):
+        reader = open_user_reader(repo(store, tmp_path), tmp_path)
+        assert type(reader._store) is kind
+        await reader.aclose()
+
+
+def test_the_gateways_side_does_not_import_feast() -> None:
+    """Feast costs seconds and 180 MB, and changes prometheus_client."""
+    code = (
+        "import sys, banquet.features.users, banquet.features.sqlite, banquet.features.redis, banquet.features.follower,"
+        " banquet.features.builder; sys.exit('feast' in sys.modules or 'pandas' in sys.modules or 'pyarrow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
