@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-KEY = "job"
+# gRPC callers name the payload `job`; TorchServe itself calls the body of an HTTP request `body`.
+KEYS = ("job", "body")
 # Bounds what one payload can make a worker allocate; a gateway's jobs are far below.
 MAX_QUERIES = 1024
 MAX_CELLS = 2**18
@@ -56,9 +57,9 @@ class Job:
 
 def decode(request: Mapping[str, object], inputs: Sequence[Input]) -> Job:
     """Raises `JobRefused` naming the array that is missing, of another type or of another shape."""
-    payload = request.get(KEY)
+    payload = next((request[key] for key in KEYS if key in request), None)
     if not isinstance(payload, (bytes, bytearray)):
-        raise JobRefused("model_error", f"the request has no bytes under the key {KEY!r}; has: {sorted(map(str, request))}")
+        raise JobRefused("model_error", f"the request has no bytes under one of {KEYS}; has: {sorted(map(str, request))}")
     try:
         arrays, metadata = unpack(payload)
     except BadTensors as error:
