@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import grpc
 
-    from banquet.feedback.event_log import EventLog
+    from banquet.feedback.ports import EventLog
 
     Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from banquet.app.commands import data, demo, features, release, train, up
 from banquet.app.commands.gateway import EXIT_BAD_INPUT, fail
 from banquet.app.commands.recommend import rank, recommend, similar
 from banquet.app.commands.record import record
@@ -61,16 +60,14 @@ def _print_version(*, wanted: bool) -> None:
         raise typer.Exit
 
 
-for name in ("up", "demo", "train"):
-    if find_spec(f"banquet.app.commands.{name}"):
-        app.command(rich_help_panel=MAKE if name == "train" else RUN)(
-            getattr(import_module(f"banquet.app.commands.{name}"), name)
-        )
+app.command(rich_help_panel=RUN)(up.up)
+app.command(rich_help_panel=RUN)(demo.demo)
 for verb in (recommend, rank, similar, record, status):
     app.command(rich_help_panel=ASK)(verb)
-for name in ("data", "features", "release"):
-    if find_spec(f"banquet.app.commands.{name}"):
-        app.add_typer(import_module(f"banquet.app.commands.{name}").app, name=name, rich_help_panel=MAKE)
+app.add_typer(data.app, name="data", rich_help_panel=MAKE)
+app.command(rich_help_panel=MAKE)(train.train)
+app.add_typer(features.app, name="features", rich_help_panel=MAKE)
+app.add_typer(release.app, name="release", rich_help_panel=MAKE)
 
 
 def main() -> None:

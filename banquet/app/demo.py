@@ -37,7 +37,7 @@ class Ledger:
 
     path: Path
 
-    def once(self, step: str, key: str, work: Callable[[], None]) -> None:
+    def once(self, step: str, key: str, work: Callable[[], object]) -> None:
         """Do a step unless it was done with this key; it is noted only after it succeeded."""
         done = json.loads(self.path.read_text()) if self.path.exists() else {}
         if done.get(step) == key:
@@ -54,13 +54,12 @@ class Ledger:
 def make(settings: Settings, data: Path | None, preset: str, seed: int) -> None:
     """Data, release, archives and features: whatever of it is missing or was made from something else."""
     from banquet.features.prepare import prepare
-    from banquet.training.train import train
-
     from banquet.releases import registry
     from banquet.releases.archive import build
     from banquet.training.datasets.dataset import refuse_to_replace
     from banquet.training.datasets.importing import import_data
     from banquet.training.datasets.synthetic import synthesize
+    from banquet.training.train import train
 
     dataset = settings.workspace / "data"
     ledger = Ledger(settings.workspace / "demo.json")
@@ -77,7 +76,9 @@ def make(settings: Settings, data: Path | None, preset: str, seed: int) -> None:
     ledger.once("train", f"{source} {preset} {seed}", train_release)
     folder = registry.resolve(settings.releases)
     ledger.once("archives", folder.name, lambda: build(folder, settings.model_store))
-    prepare(dataset, settings.feature_repo, settings.catalogue)
+    print("  features ...", flush=True)
+    prepared = prepare(dataset, settings.feature_repo, settings.catalogue)
+    print(f"  features: {'done' if prepared.redone else 'done already'}")
 
 
 def fingerprint(data: Path) -> str:

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import grpc
-from banquet.app.wiring import Parts, open_parts
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
@@ -25,6 +24,7 @@ from banquet.app.logs import log_to_stderr
 from banquet.app.processes import end_with_parent
 from banquet.app.readiness import Readiness
 from banquet.app.settings import Settings, read_settings
+from banquet.app.wiring import Parts, open_parts
 from banquet.v1 import (
     feedback_pb2,
     feedback_pb2_grpc,
@@ -43,13 +43,14 @@ SERVICES = (
 )
 
 
-async def serve(settings: Settings, index: int) -> None:
+async def serve(settings: Settings) -> None:
     """Answer until SIGTERM, then refuse new calls and finish those in progress."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_parts(settings, index) as parts:
+    async with open_parts(settings) as parts:
         server, readiness = _server(settings, parts)
+        await readiness.tell()
         await server.start()
         watch = asyncio.create_task(readiness.watch())
         # What is loaded by now stays; the collector need not look at it again.
@@ -95,7 +96,7 @@ def main() -> None:
     log_to_stderr(settings.log_level)
     if settings.metrics_port:
         start_http_server(settings.metrics_port + index, addr="127.0.0.1")
-    asyncio.run(serve(settings, index))
+    asyncio.run(serve(settings))
 
 
 if __name__ == "__main__":

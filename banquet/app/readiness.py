@@ -34,14 +34,17 @@ class Readiness:
     services: Sequence[str]
     condition: Condition = field(default=Condition((Part("gateway", ready=False, detail="starting"),), {}), init=False)
 
+    async def tell(self) -> None:
+        """Tell the health service; without being told it says SERVING from the start."""
+        answer = health_pb2.HealthCheckResponse
+        for service in self.services:
+            await self.health.set(service, answer.SERVING if self.condition.ready else answer.NOT_SERVING)
+
     async def watch(self) -> None:
         """Check for ever: often while something is missing, seldom when all is well."""
         while True:
             self.condition = await self._check()
-            answer = health_pb2.HealthCheckResponse
-            status = answer.SERVING if self.condition.ready else answer.NOT_SERVING
-            for service in self.services:
-                await self.health.set(service, status)
+            await self.tell()
             await asyncio.sleep(SETTLED_S if self.condition.ready else WAITING_S)
 
     async def _check(self) -> Condition:

@@ -21,9 +21,11 @@ class TorchServeSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    address: str = Field(
-        "", description="host:port of a TorchServe gRPC inference port that runs already; empty: supervise our own."
-    )
+    address: str = Field("", description="A TorchServe that runs already: host:port of its gRPC inference; empty: our own.")
+    management: str = Field("", description="That TorchServe's gRPC management, host:port; empty: canaries alone decide.")
+    key_file: Path | None = Field(None, description="That TorchServe's key_file.json; none: it wants no keys.")
+    queue_size: int = Field(64, ge=1, le=10_000, description="Jobs that our TorchServe lets wait per model.")
+    response_timeout_s: int = Field(5, ge=1, le=600, description="After this long our TorchServe restarts a silent worker.")
     workers: int = Field(1, ge=1, le=64, description="Worker processes per model.")
     backend: Literal["auto", "onnxruntime", "eager"] = Field("auto", description="Required backend of the handlers.")
     threads: int = Field(1, ge=1, le=64, description="Threads of one worker.")
@@ -70,6 +72,10 @@ class Settings(BaseSettings):
     @property
     def served(self) -> Path:
         return self.workspace / "served"
+
+    @property
+    def torchserve_folder(self) -> Path:
+        return self.workspace / "torchserve"
 
     @property
     def logs(self) -> Path:

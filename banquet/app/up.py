@@ -14,6 +14,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from banquet.app.processes import Child
+from banquet.app.wiring import supervised
 from banquet.core.errors import BadSettings
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
     async with AsyncExitStack() as stack:
         port = stack.enter_context(_held_port(settings.host, settings.port))
         settings = settings.model_copy(update={"port": port})
-        settings = await _with_torchserve(settings, stack)
+        if not settings.torchserve.address:
+            settings = await _with_torchserve(settings, stack)
         told = _write_settings(settings)
         for child in _children(settings, told):
             patience_s = settings.drain_s + CHILD_PATIENCE_S if child.name.startswith("gateway") else CHILD_PATIENCE_S
@@ -47,6 +49,16 @@ async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
         await stop.wait()
         watch.cancel()
         log.info("stopping")
+
+
+async def _with_torchserve(settings: Settings, stack: AsyncExitStack) -> Settings:
+    """The settings with the address of our own TorchServe, which runs as long as the stack is open."""
+    torchserve = supervised(settings)
+    await torchserve.start()
+    stack.push_async_callback(torchserve.stop)
+    address = torchserve.address
+    told = {"address": address.inference, "management": address.management, "key_file": address.key_file}
+    return settings.model_copy(update={"torchserve": settings.torchserve.model_copy(update=told)})
 
 
 @contextmanager

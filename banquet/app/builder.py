@@ -1,0 +1,29 @@
+"""The catalogue builder: `python -m banquet.app.builder SETTINGS.json`, a child of `banquet up`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from banquet.app.logs import log_to_stderr
+from banquet.app.settings import read_settings
+from banquet.features.builder import run_builder
+from banquet.features.repo import FeatureRepo
+
+
+def main() -> None:
+    settings = read_settings(**json.loads(Path(sys.argv[1]).read_text()))
+    log_to_stderr(settings.log_level)
+    stop, parent = threading.Event(), os.getppid()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    repo = FeatureRepo.open(settings.feature_repo)
+    run_builder(repo, settings.catalogue, stop, wanted=lambda: os.getppid() == parent)
+
+
+if __name__ == "__main__":
+    main()

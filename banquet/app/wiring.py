@@ -1,0 +1,247 @@
+"""Puts the parts of a gateway together; the only module that knows every one of them."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from banquet.app.placements import MmrSettings, read_placements
+from banquet.core.errors import StageFailed
+from banquet.core.pipeline import Pipeline
+from banquet.core.stages import ModelJob
+from banquet.features.follower import CatalogueFollower
+from banquet.features.repo import FeatureRepo
+from banquet.features.users import open_user_reader
+from banquet.feedback.event_log import FileEventLog
+from banquet.inference.batcher import Batcher
+from banquet.inference.client import TorchServeClient
+from banquet.inference.configuration import TorchServeSettings as SupervisorSettings
+from banquet.inference.lane import LaneLimits
+from banquet.inference.readiness import run_canary
+from banquet.inference.supervisor import TorchServe
+from banquet.inference.transport import TorchServeAddress
+from banquet.releases import registry
+from banquet.releases.manifest import load
+from banquet.stages.filters.attributes import Attributes
+from banquet.stages.filters.available import Available
+from banquet.stages.filters.duplicates import Duplicates
+from banquet.stages.filters.seen import Seen
+from banquet.stages.scorers.ranking import Ranking
+from banquet.stages.selectors.mmr import Mmr
+from banquet.stages.selectors.top_k import TopK
+from banquet.stages.sinks.answer_log import AnswerLog
+from banquet.stages.sinks.metrics import Metrics
+from banquet.stages.sinks.served_log import ServedLog
+from banquet.stages.sources.cascade import Cascade
+from banquet.stages.sources.given import Given
+from banquet.stages.sources.popular import Popular
+from banquet.stages.sources.retrieval import Retrieval
+from banquet.stages.sources.similar import Similar
+from banquet.stages.vectors import ItemVectors
+from banquet.wire.manifest_file import ITEMS
+from banquet.wire.tensors import unpack
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from banquet.app.placements import PlacementSettings, SourceSettings
+    from banquet.app.settings import Settings
+    from banquet.core.catalogue import Catalogue
+    from banquet.core.stages import Filter, ModelClient, Selector, Sink, Source, UserReader
+    from banquet.feedback.ports import EventLog
+    from banquet.wire.schema import FeatureSchema
+
+FILTERS: Mapping[str, Callable[[], Filter]] = {
+    "seen": Seen,
+    "available": Available,
+    "attributes": Attributes,
+    "duplicates": Duplicates,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a gateway serves with. `checks` raise while a part does not work; `canaries` return the backend that answered."""
+
+    release: str
+    placements: Mapping[str, Pipeline]
+    rank: Pipeline
+    similar: Pipeline
+    catalogue: Callable[[], Catalogue | None]
+    events: EventLog
+    checks: Mapping[str, Callable[[], Awaitable[None]]]
+    canaries: Mapping[str, Callable[[], Awaitable[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Makes the stages that a placements file names."""
+
+    models: ModelClient
+    users: UserReader
+    schema: FeatureSchema
+    vectors: ItemVectors
+    vector_size: int
+    sinks: tuple[Sink, ...]
+
+    def pipeline(self, name: str, placement: PlacementSettings) -> Pipeline:
+        return Pipeline(
+            placement=name,
+            users=self.users,
+            sources=[self.source(source) for source in placement.sources],
+            reserve=None if placement.reserve is None else self.source(placement.reserve),
+            filters=[FILTERS[kind]() for kind in placement.filters],
+            scorer=None if placement.scorer is None else self.ranking(),
+            selector=self.selector(placement),
+            sinks=self.sinks,
+            budgets_s={stage: budget_ms / 1e3 for stage, budget_ms in placement.budgets_ms.items()},
+        )
+
+    def rank(self) -> Pipeline:
+        """For `RankItems`: the caller's candidates."""
+        return Pipeline("rank", self.users, [Given()], None, [Duplicates()], self.ranking(), TopK(), self.sinks)
+
+    def similar(self) -> Pipeline:
+        """For `SimilarItems`: no user, no models."""
+        near = [Similar(self.vectors, limit=1000)]
+        return Pipeline("similar", None, near, None, [Seen(), Available(), Attributes()], None, TopK(), self.sinks)
+
+    def source(self, source: SourceSettings) -> Source:
+        match source.kind:
+            case "cascade":
+                return Cascade(self.models, self.schema, source.limit)
+            case "retrieval":
+                return Retrieval(self.models, source.limit, self.schema.history_length)
+            case "similar":
+                return Similar(self.vectors, source.limit)
+            case "popular":
+                return Popular(source.limit)
+
+    def ranking(self) -> Ranking:
+        return Ranking(self.models, self.schema, self.vector_size)
+
+    def selector(self, placement: PlacementSettings) -> Selector:
+        if isinstance(placement.selector, MmrSettings):
+            return Mmr(self.vectors, placement.selector.diversity)
+        return TopK()
+
+
+def canary_job(model: str, catalogue: Catalogue, schema: FeatureSchema, vector_size: int) -> ModelJob:
+    """A small job that every working model answers: the first item as history, a user of defaults."""
+    user = schema.encode_user({})
+    first = np.zeros(1, np.int32)
+    everything = {
+        "history": first,
+        "seen": first,
+        "limit": np.array([2], np.int32),
+        "user_categories": user.categories,
+        "user_numbers": user.numbers,
+        "user_vector": np.zeros(vector_size, np.float32),
+        "rows": first,
+    }
+    return ModelJob(model, catalogue.version, {name: everything[name] for name in INPUTS[model]})
+
+
+CANARY_PATIENCE_S = 2.0
+INPUTS = {
+    "retrieval": ("history", "seen", "limit"),
+    "ranking": ("history", "user_categories", "user_numbers", "user_vector", "rows"),
+    "cascade": ("history", "seen", "limit", "user_categories", "user_numbers"),
+}
+
+
+def torchserve_address(settings: Settings) -> TorchServeAddress:
+    """Where the models are: in the settings for a TorchServe of one's own, which `banquet up` fills in for the supervised one."""
+    told = settings.torchserve
+    return TorchServeAddress(told.address, told.management, told.key_file)
+
+
+def lane_limits(settings: Settings) -> LaneLimits:
+    told = settings.torchserve
+    return LaneLimits(max_batch=told.max_batch, max_in_flight=told.max_in_flight, max_queued=told.max_queued)
+
+
+def supervised(settings: Settings) -> TorchServe:
+    """Our own TorchServe with the archives of the release to serve. Raises `BadSettings` or `BadRelease`."""
+    version = registry.resolve(settings.releases, settings.release or None).name
+    told = settings.torchserve
+    return TorchServe(
+        SupervisorSettings(
+            run_folder=settings.torchserve_folder,
+            model_store=settings.model_store,
+            archives={model: f"{model}-{version}.mar" for model in INPUTS},
+            worker_environment={
+                "BANQUET_CATALOGUE_DIR": str(settings.catalogue.absolute()),
+                "BANQUET_BACKEND": told.backend,
+            },
+            workers=told.workers,
+            threads=told.threads,
+            queue_size=told.queue_size,
+            response_timeout_s=told.response_timeout_s,
+        )
+    )
+
+
+def read_vectors(release: Path, version: str) -> tuple[ItemVectors, int]:
+    """The item vectors of a release, and their size."""
+    manifest = load(release)
+    vectors = unpack((release / ITEMS).read_bytes())[0]["vectors"]
+    return ItemVectors(version, manifest.schema.item_ids, vectors), vectors.shape[1]
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Open everything a gateway serves with, and close it again. Raises `BadSettings` or `BadRelease` before anything serves."""
+    placements = read_placements(settings.placements_file)
+    release = registry.resolve(settings.releases, settings.release or None)
+    schema = load(release).schema
+    vectors, vector_size = read_vectors(release, release.name)
+    follower = CatalogueFollower(settings.catalogue)
+    follower.start()
+    users = open_user_reader(FeatureRepo.open(settings.feature_repo), settings.catalogue)
+    events = FileEventLog(settings.feedback / "log")
+    served_log = ServedLog(settings.served)
+    host = TorchServeClient(torchserve_address(settings))
+    models = Batcher(host, lane_limits(settings))
+    sinks: tuple[Sink, ...] = (Metrics(), AnswerLog(), *((served_log,) if settings.served_log else ()))
+    stages = Stages(models, users, schema, vectors, vector_size, sinks)
+
+    async def catalogue_is_loaded() -> None:
+        if follower.current() is None:
+            raise StageFailed("no_catalogue", f"no catalogue in {settings.catalogue} yet; its builder's log: {settings.logs}")
+
+    async def users_can_be_read() -> None:
+        await users.read("canary")
+
+    def canary(model: str) -> Callable[[], Awaitable[str]]:
+        async def answered() -> str:
+            catalogue = follower.current()
+            if catalogue is None:
+                raise StageFailed("no_catalogue", "waiting for the catalogue")
+            run = await run_canary(host, canary_job(model, catalogue, schema, vector_size), CANARY_PATIENCE_S)
+            return run.backend
+
+        return answered
+
+    try:
+        yield Parts(
+            release=release.name,
+            placements={name: stages.pipeline(name, placement) for name, placement in placements.items()},
+            rank=stages.rank(),
+            similar=stages.similar(),
+            catalogue=follower.current,
+            events=events,
+            checks={"catalogue": catalogue_is_loaded, "users": users_can_be_read},
+            canaries={model: canary(model) for model in INPUTS},
+        )
+    finally:
+        await events.close()
+        await users.aclose()
+        await models.close()
+        await host.close()
+        served_log.close()
+        follower.stop()
