@@ -1,0 +1,65 @@
+"""Stops asking a model that keeps failing, so that a dead one costs queries nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from banquet.core.errors import StageFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 3
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 0.5
+
+
+class Breaker:
+    """Opens on a certain failure, or after several doubtful ones in a row; closes when the canary comes back.
+
+    The canary is sent here, again and again while open, so that no query pays for finding out. It raises `StageFailed` while the
+    model does not answer.
+    """
+
+    def __init__(self, model: str, canary: Callable[[], Awaitable[object]]) -> None:
+        self._model = model
+        self._canary = canary
+        self._failures = 0
+        self._probing: asyncio.Task[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._probing is not None
+
+    def succeeded(self) -> None:
+        self._failures = 0
+
+    def failed(self, *, certain: bool) -> None:
+        self._failures += 1
+        if self._probing is None and (certain or self._failures >= PATIENCE):
+            log.warning("%s does not answer; queries do without it", self._model)
+            self._probing = asyncio.create_task(self._probe(), name=f"canary of {self._model}")
+
+    async def close(self) -> None:
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
+
+    async def _probe(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            try:
+                await self._canary()
+            except StageFailed as error:
+                log.debug("the canary of %s: %s", self._model, error)
+                continue
+            break
+        log.warning("%s answers again", self._model)
+        self._failures = 0
+        self._probing = None

@@ -1,0 +1,85 @@
+"""TorchServe as a host of models: packs a job, sends it, reads the answer or what went wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from banquet.core.errors import StageFailed
+from banquet.core.stages import ModelRun
+from banquet.inference.failures import MODEL_ERROR
+from banquet.inference.grpc_transport import GrpcTransport
+from banquet.inference.host import StackedAnswer
+from banquet.inference.http_transport import HttpTransport
+from banquet.inference.transport import Keys, Locked
+from banquet.wire.tensors import BadTensors, pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from banquet.inference.transport import Scope, TorchServeAddress, Transport
+
+    T = TypeVar("T")
+
+READY = "READY"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model as TorchServe has it: its version (the release) and the status of each worker."""
+
+    name: str
+    version: str
+    workers: tuple[str, ...]
+
+    @property
+    def ready(self) -> bool:
+        return READY in self.workers
+
+
+class TorchServeClient:
+    """Speaks to one TorchServe. Every failure becomes a `StageFailed` with a reason of `core.stages.ModelClient`."""
+
+    def __init__(self, address: TorchServeAddress) -> None:
+        self._transport: Transport = HttpTransport(address) if address.is_local_socket else GrpcTransport(address)
+        self._keys = Keys(address.key_file)
+        self.can_describe = bool(address.management)
+
+    async def run(self, model: str, catalogue: str, arrays: Mapping[str, NDArray[Any]], timeout_s: float) -> StackedAnswer:
+        payload = pack(arrays, {"catalogue": catalogue})
+        answer = await self._unlocked("inference", lambda key: self._transport.predict(model, payload, key, timeout_s))
+        try:
+            outputs, about = unpack(answer)
+        except BadTensors as error:
+            raise StageFailed(MODEL_ERROR, f"{model} answered with something else than tensors: {error}") from error
+        if "error" in about:
+            raise StageFailed(about["error"], about.get("detail", ""))
+        return StackedAnswer(outputs, _run_of(about))
+
+    async def describe(self, model: str, timeout_s: float) -> LoadedModel:
+        """The default version of a model."""
+        text = await self._unlocked("management", lambda key: self._transport.describe(model, key, timeout_s))
+        try:
+            body = json.loads(text)[0]
+            return LoadedModel(body["modelName"], body["modelVersion"], tuple(worker["status"] for worker in body["workers"]))
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise StageFailed(MODEL_ERROR, f"TorchServe describes {model} as {text[:200]!r}") from error
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def _unlocked(self, scope: Scope, call: Callable[[str], Awaitable[T]]) -> T:
+        """The call with the key in force; a restarted TorchServe has new ones."""
+        try:
+            return await call(self._keys[scope])
+        except Locked:
+            if not self._keys.reread():
+                raise
+            return await call(self._keys[scope])
+
+
+def _run_of(about: Mapping[str, str]) -> ModelRun:
+    return ModelRun(about.get("release", ""), about.get("backend", ""), float(about.get("model_ms", 0.0)))

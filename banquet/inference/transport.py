@@ -1,0 +1,68 @@
+"""The ways to reach a TorchServe, and the keys it wants to see."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from banquet.core.errors import StageFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Scope = Literal["inference", "management"]
+
+
+@dataclass(frozen=True, slots=True)
+class TorchServeAddress:
+    """Where a TorchServe listens: `unix:/path` speaks HTTP over a local socket, `host:port` speaks gRPC.
+
+    Without `management` a model's workers cannot be asked about; without `key_file` no keys are sent.
+    """
+
+    inference: str
+    management: str = ""
+    key_file: Path | None = None
+
+    @property
+    def is_local_socket(self) -> bool:
+        return self.inference.startswith("unix:")
+
+
+class Locked(StageFailed):
+    """TorchServe did not accept the key, or wants one."""
+
+
+class Transport(Protocol):
+    """Bytes in, bytes out. Raises `StageFailed`, and `Locked` where another key could help."""
+
+    async def predict(self, model: str, payload: bytes, key: str, timeout_s: float) -> bytes: ...
+
+    async def describe(self, model: str, key: str, timeout_s: float) -> str: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class Keys:
+    """The keys in the file that TorchServe writes at every start; none until they were read."""
+
+    file: Path | None
+    _keys: dict[str, str] = field(default_factory=dict, init=False)
+
+    def __getitem__(self, scope: Scope) -> str:
+        return self._keys.get(scope, "")
+
+    def reread(self) -> bool:
+        """Whether the file holds other keys than before. False while it is missing or being written."""
+        if self.file is None:
+            return False
+        try:
+            body = json.loads(self.file.read_bytes())
+            keys = {scope: str(body[scope]["key"]) for scope in ("inference", "management")}
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        changed = keys != self._keys
+        self._keys = keys
+        return changed
