@@ -94,6 +94,10 @@ class ResidentCatalogues:
     def _load_soon(self, version: str) -> Future[ResidentItems]:
         now_s = time.monotonic()
         with self._lock:
+            if version in self._held:
+                loaded: Future[ResidentItems] = Future()
+                loaded.set_result(self._held[version])
+                return loaded
             asked_at_s, load = self._loads.get(version, (now_s, None))
             if load is None or (load.done() and now_s - asked_at_s > RETRY_AFTER_S):
                 load = self._loader.submit(self._load, version)

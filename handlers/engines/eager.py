@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from handlers.engines.engine import EngineFailed
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -27,7 +29,11 @@ class EagerEngine:
         import torch  # noqa: PLC0415 - seconds and 200 MB that other engines do without
 
         torch.set_num_threads(self._threads)
-        program = torch.export.load(release.program(graph))
+        path = release.program(graph)
+        try:
+            program = torch.export.load(path)
+        except Exception as error:  # torch's errors share no other base
+            raise EngineFailed(f"torch cannot load {path}: {error}") from error
         return _EagerGraph(program, release.inputs(graph), release.outputs(graph))
 
 

@@ -1,0 +1,69 @@
+"""A worker that cannot keep its promises does not start."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import pytest
+
+from handlers.engines.engine import EngineFailed
+from handlers.own_code import ForeignCode, check_own_code
+from handlers.worker import BadWorkerSettings
+from tests.unit.handlers.conftest import HANDLERS, ITEMS, NEW_ITEMS
+from tests.unit.handlers.reference import job_of, some_queries
+
+
+def test_the_catalogue_folder_must_be_named(serve):
+    """The variable that is missing is named."""
+    with pytest.raises(BadWorkerSettings, match="BANQUET_CATALOGUE_DIR"):
+        serve("retrieval", BANQUET_CATALOGUE_DIR="")
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "many", ""])
+def test_threads_are_a_number(serve, threads):
+    """A number of threads that is none is refused with what was found."""
+    with pytest.raises(BadWorkerSettings, match=f"BANQUET_THREADS='{threads}'"):
+        serve("retrieval", BANQUET_THREADS=threads)
+
+
+def test_a_required_backend_that_is_unknown_stops_the_worker(serve):
+    """A worker never serves on another engine than the one required."""
+    with pytest.raises(EngineFailed, match="BANQUET_BACKEND='tensorrt'"):
+        serve("retrieval", BANQUET_BACKEND="tensorrt")
+
+
+@pytest.mark.parametrize("model", HANDLERS)
+def test_each_module_has_the_one_class_torchserve_looks_for(model):
+    """TorchServe takes the only class defined in the handler's module."""
+    module = sys.modules[f"handlers.{model}"]
+    own = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__]
+    assert own == [HANDLERS[model]]
+
+
+def test_nothing_is_logged_per_request(serve, catalogue, caplog):
+    """A log line per request would cost a millisecond each."""
+    served = serve("cascade", catalogue)
+    caplog.clear()
+    served(job_of(some_queries(3, ITEMS + NEW_ITEMS)))
+    served({})
+    assert not caplog.records
+
+
+def test_equal_code_from_elsewhere_may_serve(tmp_path):
+    """While developing, the PYTHONPATH may come first as long as the code is the archive's."""
+    copy_code(tmp_path)
+    check_own_code(tmp_path)
+
+
+def test_other_code_than_the_archives_is_refused(tmp_path):
+    """A worker that loaded another Banquet's handlers names the module and the remedy."""
+    copy_code(tmp_path)
+    (tmp_path / "handlers/ranker.py").write_text("# another version\n")
+    with pytest.raises(ForeignCode, match=r"handlers\.ranker was loaded from .*PYTHONPATH"):
+        check_own_code(tmp_path)
+
+
+def copy_code(folder):
+    shutil.copytree("handlers", folder / "handlers")
+    shutil.copytree("banquet/wire", folder / "banquet/wire")
