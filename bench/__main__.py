@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from banquet.core.errors import BanquetError
@@ -14,6 +15,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="serving")
     serving.add_arguments(verbs.add_parser("serving", help="Banquet against what a good engineer would write in a day"))
+    # A SIGTERM ends this as an exception, so that everything started is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         serving.run(parser.parse_args())
     except (BanquetError, NotStarted) as error:

@@ -79,13 +79,14 @@ def show(body: Mapping[str, Any]) -> None:
         title_justify="left",
         caption_justify="left",
     )
-    for column in ("", "p50 ms", "p99 ms", "requests/s", "open loop: rate", "p50 ms", "p99 ms", "failed"):
+    for column in ("", "p50 ms", "p99 ms", "rps", "open loop", "p50 ms", "p99 ms", "failed"):
         table.add_column(column, justify="left" if not column else "right")
     for name in ("banquet", "naive"):
         side = body[name]
         at = side["open_loop"]
-        numbers = (side["p50_ms"], side["p99_ms"], side["rps"], at["rate_per_s"], at["p50_ms"], at["p99_ms"])
-        table.add_row(name, *(f"{number:,.1f}" for number in numbers), str(sum(side["failures"].values())))
+        closed = [f"{side[key]:,.1f}" for key in ("p50_ms", "p99_ms", "rps")]
+        opened = [f"{at['rate_per_s']:,.1f}/s", f"{at['p50_ms']:,.1f}", f"{at['p99_ms']:,.1f}"]
+        table.add_row(name, *closed, *opened, str(sum(side["failures"].values())))
     stages = Table(title="Banquet's stages at concurrency 1", title_justify="left")
     for column in ("stage", "p50 ms", "of it in the model"):
         stages.add_column(column, justify="left" if column == "stage" else "right")

@@ -82,9 +82,10 @@ def run(arguments: Namespace) -> None:
         (banquet, lambda: stacks.banquet(settings, arguments.settings)),
         (naive, lambda: stacks.naive(settings, release, workload.candidates)),
     ]
-    _take_turns(sides, plan(settings, workload), workload.rounds)
+    planned = plan(settings, workload)
+    _take_turns(sides, planned, workload.rounds)
     body = report.result(
-        workload={**describe(settings, workload), **facts(dataset)},
+        workload={**describe(settings, workload), "users_asked_for": len(planned.requests), **facts(dataset)},
         banquet=banquet.summary(),
         naive=naive.summary(),
         agreement=agreement(banquet.tops, naive.tops),
@@ -115,7 +116,6 @@ def describe(settings: Settings, workload: Workload) -> dict[str, Any]:
         "placement": PLACEMENT,
         "limit": workload.limit,
         "candidates": workload.candidates,
-        "users_asked_for": workload.users,
         "concurrency": list(workload.concurrency),
         "seconds": workload.seconds,
         "rounds": workload.rounds,

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING
 
+from banquet.inference.supervisor import LEASH
 from bench.naive import torchserve
 from bench.ports import free_ports
 
@@ -49,8 +50,9 @@ def naive(settings: Settings, release: Path, candidates: int) -> Iterator[str]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="bench-naive-")))
         models = torchserve.running(folder, release, backend=served.backend, workers=served.workers, threads=served.threads)
-        told = ["--feature-repo", str(settings.feature_repo), "--release", str(release), "--torchserve"]
-        told.append(stack.enter_context(models))
+        at = stack.enter_context(models)
+        told = ["--feature-repo", str(settings.feature_repo), "--release", str(release), "--torchserve", at.inference]
+        told += ["--keys", str(at.key_file)]
         (port,) = free_ports(1)
         command = ["-m", "bench.naive", *told, "--port", str(port), "--candidates", str(candidates)]
         for number in range(settings.gateways):
@@ -65,7 +67,7 @@ def process(name: str, arguments: Sequence[str], ready: str, logs: Path) -> Iter
     log = logs / f"bench-{name}.log"
     with log.open("wb") as errors:
         child = subprocess.Popen(
-            [sys.executable, *arguments],
+            [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), sys.executable, *arguments],
             stdout=subprocess.PIPE,
             stderr=errors,
             cwd=Path(__file__).parent.parent,

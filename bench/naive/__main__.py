@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,13 +24,14 @@ from bench.naive.server import NaiveRecommendations
 SERVICE = "banquet.v1.RecommendationService"
 START_S = 120.0
 THREADS = 16
+WARM_CALLS = 500
 
 
 async def serve(arguments: argparse.Namespace) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
     manifest = read_manifest(arguments.release)
     features = FeastFeatures(arguments.feature_repo, manifest.schema)
-    async with TorchServe(arguments.torchserve) as models:
+    async with TorchServe(arguments.torchserve, arguments.keys) as models:
         recommendations = NaiveRecommendations(
             features,
             models,
@@ -47,6 +49,10 @@ async def serve(arguments: argparse.Namespace) -> None:
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {"Recommend": method})])
         server.add_insecure_port(f"127.0.0.1:{arguments.port}")
         await _answers(recommendations)
+        await recommendations.warm_up(WARM_CALLS)
+        # What was loaded at start stays: looking through it again and again costs 300 ms each time.
+        gc.collect()
+        gc.freeze()
         await server.start()
         print("ready", flush=True)
         stopped = asyncio.Event()
@@ -75,6 +81,7 @@ def main() -> None:
     parser.add_argument("--feature-repo", type=Path, required=True, help="Feast repository, applied and materialized")
     parser.add_argument("--release", type=Path, required=True, help="release folder")
     parser.add_argument("--torchserve", required=True, help="host:port of the gRPC inference port with the naive models")
+    parser.add_argument("--keys", type=Path, help="that TorchServe's key_file.json, if it wants keys")
     parser.add_argument("--port", type=int, required=True, help="loopback port to serve on")
     parser.add_argument("--candidates", type=int, default=500, help="items that retrieval finds and ranking scores")
     uvloop.run(serve(parser.parse_args()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
@@ -15,8 +15,8 @@ from banquet.wire.tensors import pack, unpack
 if TYPE_CHECKING:
     from grpc.aio import ServicerContext
 
-    from bench.naive.encoding import Encoder
-    from bench.naive.features import FeastFeatures
+    from bench.naive.encoding import Array, Encoder
+    from bench.naive.features import FeastFeatures, Rows
     from bench.naive.predictions import TorchServe
 
 
@@ -42,23 +42,39 @@ class NaiveRecommendations:
         user = await self._features.user(request.user_id)
         history = list(user["history"][0] or ())[: self._history_length]
         clock.lap("feast_user")
-        asked = {"history": history, "limit": self._candidates}
-        found = json.loads(await self._models.predict("naive_retrieval", json.dumps(asked).encode()))
+        found = await self._retrieve(history)
         clock.lap("retrieval", found["model_ms"], found["backend"])
         rows = await self._features.items(found["item_ids"] + history)
         clock.lap("feast_items")
-        tensors = {
-            **self._encoder.user(user),
-            **self._encoder.items(rows),
-            "retrieval_scores": np.array([found["scores"]], np.float32),
-        }
-        arrays, about = unpack(await self._models.predict("naive_ranking", pack(tensors)))
+        arrays, about = await self._rank(user, rows, found["scores"])
         clock.lap("ranking", float(about["model_ms"]), about["backend"])
         scored = zip(found["item_ids"], arrays["scores"][0].tolist(), rows["available"], strict=False)  # history rows come after
         best = sorted(((score, item) for item, score, available in scored if available), reverse=True)[: request.limit]
         items = [pb.ScoredItem(item_id=item, score=score, source="retrieval") for score, item in best]
         info = pb.AnswerInfo(release=self._release, timings=clock.timings)
         return pb.RecommendResponse(request_id=uuid4().hex, items=items, info=info)
+
+    async def warm_up(self, calls: int) -> None:
+        """Calls both models so often that Java has compiled what serves them; Feast needs no warming."""
+        user = await self._features.user("nobody")
+        found = await self._retrieve([])
+        rows = await self._features.items(found["item_ids"])
+        for _ in range(calls):
+            await self._retrieve([])
+            await self._rank(user, rows, found["scores"])
+
+    async def _retrieve(self, history: list[str]) -> dict[str, Any]:
+        asked = json.dumps({"history": history, "limit": self._candidates})
+        found: dict[str, Any] = json.loads(await self._models.predict("naive_retrieval", asked.encode()))
+        return found
+
+    async def _rank(self, user: Rows, rows: Rows, retrieval_scores: list[float]) -> tuple[dict[str, Array], dict[str, str]]:
+        tensors = {
+            **self._encoder.user(user),
+            **self._encoder.items(rows),
+            "retrieval_scores": np.array([retrieval_scores], np.float32),
+        }
+        return unpack(await self._models.predict("naive_ranking", pack(tensors)))
 
 
 class Clock:
