@@ -32,15 +32,17 @@ _LOCK_POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How the consumer works. `poll_s`: pause when nothing is new. `batch_events`, `batch_rows`: about how much goes at once.
+    """How the consumer works. `poll_s`: pause when nothing is new. `batch_events`: about how many are taken in at once.
 
-    `items_every_s`: shortest time between pushes of items; each one makes a new catalogue, so they are joined.
+    `user_rows`, `item_rows`: most rows per push; users wait while items are pushed, so these go in smaller pieces.
+    `items_every_s`: shortest time between pushes of all changed items; each makes a new catalogue, so changes are joined.
     `remembered_days`: how long a repeated event id is known.
     """
 
-    poll_s: float = 0.02
+    poll_s: float = 0.01
     batch_events: int = 2_000
-    batch_rows: int = 500
+    user_rows: int = 500
+    item_rows: int = 100
     items_every_s: float = 1.0
     remembered_days: int = 30
 
@@ -91,21 +93,27 @@ class _Consumer:
             log.error("%d damaged records were left out of %s", batch.damaged, ", ".join(batch.offsets))
         if batch.offsets:
             self._state.take(batch, self._store)
-        while self._push("user", self._store.push_users):
+        while self._push("user", self._store.push_users, self._pace.user_rows) == self._pace.user_rows:
             pass
-        more_items = time.monotonic() >= self._items_due_s and self._push("item", self._store.push_items)
+        more_items = self._push_items()
         return bool(batch.offsets) or more_items
 
-    def _push(self, kind: Kind, push: Callable[[Sequence[ActivityRow]], None]) -> bool:
-        """Push some of what changed. True when there is more."""
-        changed = self._state.unpushed(kind, self._pace.batch_rows)
+    def _push_items(self) -> bool:
+        """Push some of the changed items, if it is time to. True when there may be more."""
+        if time.monotonic() < self._items_due_s:
+            return False
+        pushed = self._push("item", self._store.push_items, self._pace.item_rows)
+        if 0 < pushed < self._pace.item_rows:
+            self._items_due_s = time.monotonic() + self._pace.items_every_s
+        return pushed == self._pace.item_rows
+
+    def _push(self, kind: Kind, push: Callable[[Sequence[ActivityRow]], None], limit: int) -> int:
+        """Push what changed, at most `limit` rows, and return their number."""
+        changed = self._state.unpushed(kind, limit)
         if changed:
             push([to_row(entity, activity) for entity, activity in changed.items()])
             self._state.pushed(kind, changed)
-        more = len(changed) == self._pace.batch_rows
-        if kind == "item" and changed and not more:
-            self._items_due_s = time.monotonic() + self._pace.items_every_s
-        return more
+        return len(changed)
 
 
 @contextmanager

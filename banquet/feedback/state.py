@@ -44,8 +44,6 @@ class ConsumerState:
     def __init__(self, path: Path, *, remembered_days: int) -> None:
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
-        # A pushed row must never be newer than the state it came from, not even after a power cut.
-        self._db.execute("PRAGMA synchronous = FULL")
         self._db.executescript(_SCHEMA)
         self._remembered_days = remembered_days
         self._forgot_on_day = 0
@@ -56,6 +54,8 @@ class ConsumerState:
 
         Users and items met for the first time start from their row in the store.
         """
+        # On the disk before it is pushed: a pushed row must not be newer than the state it came from, even after a power cut.
+        self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("BEGIN IMMEDIATE")
         try:
             new = self._not_counted_before(batch.events)
@@ -78,6 +78,8 @@ class ConsumerState:
 
     def pushed(self, kind: Kind, ids: Iterable[str]) -> None:
         """Strike off what the store has taken."""
+        # Without waiting for the disk: what a power cut brings back is pushed again.
+        self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("BEGIN IMMEDIATE")
         self._db.executemany("DELETE FROM unpushed WHERE kind = ? AND id = ?", [(kind, entity) for entity in ids])
         self._db.execute("COMMIT")

@@ -17,7 +17,7 @@ from banquet.feedback.feast_push import FeastActivity
 from banquet.feedback.lag import consumer_lag
 
 # Small batches, so that a kill finds the consumer at every kind of work.
-PACE = Pace(poll_s=0.001, batch_events=1, batch_rows=10, items_every_s=0.0)
+PACE = Pace(poll_s=0.001, batch_events=1, user_rows=40, item_rows=40, items_every_s=0.0)
 
 
 def fork_consumer(log: Path, state: Path, repo: Path) -> int:

@@ -80,19 +80,19 @@ async def test_a_locked_store_delays_the_event_and_loses_nothing(sqlite_repo: Pa
 
 
 def test_kill_9_of_the_consumer_at_random_moments_changes_no_feature(sqlite_repo: Path, tmp_path: Path) -> None:
-    """After 2,000 events with duplicates, out of order, and eight kills, every feature equals the recomputation."""
+    """After 2,000 events with duplicates, out of order, and six kills, every feature equals the recomputation."""
     log, to_come = tmp_path / "log", tmp_path / "to-come"
     log.mkdir()
     to_come.mkdir()
     events = random_events(1_900, seed=11, users=60, items=150)
     deliveries = events + events[::19]
     random.Random(11).shuffle(deliveries)
-    for start in range(0, len(deliveries), 20):
-        write_segment(to_come / f"events-{start:06d}-000001.log", deliveries[start : start + 20])
+    for start in range(0, len(deliveries), 60):
+        write_segment(to_come / f"events-{start:06d}-000001.log", deliveries[start : start + 60])
     command = [sys.executable, "-W", "ignore", "-m", "tests.integration.feedback.crash_host"]
-    arguments = [log, tmp_path / "consumer.db", sqlite_repo, to_come, 8]
+    arguments = [log, tmp_path / "consumer.db", sqlite_repo, to_come, 6]
     host = subprocess.run([*command, *map(str, arguments)], check=True, timeout=180, stdout=subprocess.PIPE, text=True)
-    assert int(host.stdout) >= 5, "most kills should find the consumer at work"
+    assert int(host.stdout) >= 4, "most kills should find the consumer at work"
     assert consumer_lag(log, tmp_path / "consumer.db").none
     store, users, items = FeastActivity(sqlite_repo), recomputed(events, "user_id"), recomputed(events, "item_id")
     assert features_of(store.read_users(list(users))) == users

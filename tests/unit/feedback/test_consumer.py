@@ -15,7 +15,7 @@ from banquet.feedback.ports import ActivityRow, StoreUnavailable
 from tests.unit.feedback.fakes import START_US, MemoryActivity, features_of, make_event, random_events, recomputed, write_segment
 
 FAST = Pace(poll_s=0.001, items_every_s=0.0)
-SMALL = Pace(poll_s=0.001, items_every_s=0.0, batch_rows=2)
+SMALL = Pace(poll_s=0.001, items_every_s=0.0, user_rows=2, item_rows=2)
 
 
 @pytest.fixture
