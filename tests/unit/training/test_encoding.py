@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+
+from banquet.training.encoding import Activity, Items, encode_all_items, encode_all_users, scaled_numbers
+from banquet.training.models.retrieval import ItemEncoder
+from banquet.training.schema_building import build_schema
+from banquet.training.split import split_by_time
+from banquet.training.train import item_widths
+from banquet.wire.schema import Feature
+
+
+@pytest.fixture
+def schema(handmade, log):
+    return build_schema(handmade, log, split_by_time(log), history_length=4)
+
+
+def test_users_are_encoded_as_the_gateway_does_it(handmade, log, schema) -> None:
+    """All users at once give what `encode_user` gives for each, activity included, missing values too."""
+    users, activity = encode_all_users(handmade, schema), Activity.of(schema.user, "user_activity", log.user_counters)
+    everyone = np.arange(3)
+    counted = activity.at(everyone, np.full(3, len(log)))
+    raw = log.user_counters.before(everyone, np.full(3, len(log)))
+    for user, row in enumerate(handmade.users.to_pylist()):
+        counters = dict(zip(("interaction_count", "rating_count", "rating_mean"), map(float, raw[user]), strict=True))
+        one = schema.encode_user({**row, **counters})
+        assert users.categories[user].tolist() == one.categories.tolist()
+        np.testing.assert_allclose(np.concatenate([users.profile[user], counted[user]]), one.numbers, rtol=1e-5, atol=1e-6)
+
+
+def test_the_schema_keeps_what_tells_something(schema) -> None:
+    """Values seen once get no code, titles and availability are no features, items are those retrieval learns from."""
+    features = {feature.name: feature for feature in schema.item}
+    assert features["colour"].vocabulary == ("blue", "red")
+    assert features["tags"].vocabulary == ("x", "y")
+    assert "title" not in features
+    assert "available" not in features
+    assert schema.item_ids == ("a", "b", "c")
+
+
+def test_activity_comes_after_the_profile(schema) -> None:
+    """The graphs cut an item's numbers there."""
+    numbers = [feature.view for feature in schema.item if feature.kind == "number"]
+    assert numbers == sorted(numbers, reverse=True)
+
+
+def test_a_missing_whole_number_is_zero_as_in_the_catalogue(handmade, log, schema) -> None:
+    """Item d has no year: the catalogue cannot say so, and training sees what serving will."""
+    inputs = encode_all_items(handmade, log, schema)
+    year = [f.name for f in schema.item if f.kind == "number"].index("year")
+    feature = next(f for f in schema.item if f.name == "year")
+    assert inputs.numbers[3, year] == pytest.approx((0 - feature.mean) / feature.scale)
+
+
+def test_scaling_many_is_scaling_each() -> None:
+    """Logarithm, mean and scale as `Feature.number`; missing is 0."""
+    feature = Feature("n", "v", "number", mean=1.5, scale=0.7, log=True)
+    values = np.array([0.0, 3.0, np.nan, -2.0, 1e6])
+    np.testing.assert_allclose(scaled_numbers(feature, values), [feature.number(float(v)) for v in values], rtol=1e-6)
+
+
+def test_encoding_some_rows_is_encoding_all_and_picking(handmade, log, schema) -> None:
+    """Rows may repeat and be padded; padding gives zeros."""
+    widths = item_widths(schema)
+    items = Items.of(encode_all_items(handmade, log, schema), widths.numbers)
+    encoder = ItemEncoder(widths, 8).eval()
+    picked = items.vectors(encoder, torch.tensor([[3, 3], [-1, 0]]))
+    torch.testing.assert_close(picked[0, 1], items.vectors(encoder)[3])
+    assert not picked[1, 0].any()

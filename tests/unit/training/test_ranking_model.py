@@ -1,0 +1,84 @@
+import torch
+
+from banquet.training.models.ranking import Ranker, RankerShape
+from banquet.training.models.retrieval import ItemWidths
+
+S, A, U = 8, 2, 6
+
+
+def ranker() -> Ranker:
+    torch.manual_seed(0)
+    shape = RankerShape(
+        ItemWidths(5, (3,), 0, 1),
+        activity=A,
+        user_categories=(4,),
+        user_numbers=2,
+        item_dim=S,
+        user_dim=U,
+        attention_dim=4,
+        cross_layers=2,
+        cross_rank=3,
+        hidden=(8, 4),
+        dropout=0.1,
+    )
+    model = Ranker(shape)
+    torch.nn.init.normal_(model.heads.weight)
+    return model.eval()
+
+
+def inputs(batch: int = 2, candidates: int = 3, length: int = 5) -> dict[str, torch.Tensor]:
+    return {
+        "user": torch.randn(batch, 1, U),
+        "history": torch.randn(batch, length, S + A),
+        "mask": torch.ones(batch, 1, length),
+        "candidates": torch.randn(batch, candidates, S + A),
+        "retrieval_scores": torch.randn(batch, candidates),
+    }
+
+
+def test_a_new_ranker_keeps_the_retrieval_order() -> None:
+    """Before it has learned anything a click is worth its retrieval score: it cannot start worse."""
+    given = inputs()
+    model = ranker()
+    torch.nn.init.zeros_(model.heads.weight)
+    torch.testing.assert_close(model(**given)[0], given["retrieval_scores"])
+
+
+def test_no_history_is_no_opinion() -> None:
+    """All padding pools to zeros, whatever stands in the padding."""
+    given = inputs()
+    given["mask"] = torch.zeros(2, 1, 5)
+    click, _ = ranker()(**given)
+    click_of_other, _ = ranker()(**{**given, "history": torch.randn(2, 5, S + A)})
+    assert torch.isfinite(click).all()
+    torch.testing.assert_close(click, click_of_other)
+
+
+def test_each_candidate_is_scored_for_itself() -> None:
+    """A candidate's score does not depend on the others in the list."""
+    given = inputs()
+    click, like = ranker()(**given)
+    alone = {**given, "candidates": given["candidates"][:, 1:2], "retrieval_scores": given["retrieval_scores"][:, 1:2]}
+    one_click, one_like = ranker()(**alone)
+    torch.testing.assert_close(click[:, 1:2], one_click)
+    torch.testing.assert_close(like[:, 1:2], one_like)
+
+
+def test_a_mask_per_candidate_hides_the_future() -> None:
+    """In training each candidate sees its own part of the history, the same as being served with that part."""
+    given = inputs(batch=1, candidates=5)
+    given["mask"] = torch.tril(torch.ones(5, 5))[None]
+    click, _ = ranker()(**given)
+    served = {**given, "history": given["history"][:, :2], "mask": torch.ones(1, 1, 2)}
+    torch.testing.assert_close(ranker()(**served)[0][:, 1], click[:, 1])
+
+
+def test_liking_joins_the_served_score() -> None:
+    """The served score grows with the like head's logit, by its weight."""
+    model = ranker()
+    model.like_weight.fill_(0.5)
+    click = torch.zeros(1, 2)
+    scores = model.score(click, torch.tensor([[-3.0, 3.0]]))
+    assert scores[0, 1] > scores[0, 0]
+    model.like_weight.fill_(0.0)
+    torch.testing.assert_close(model.score(click, torch.randn(1, 2)), click)
