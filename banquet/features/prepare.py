@@ -54,6 +54,9 @@ def prepare(
             say("asking Feast for the layout of the store")
             run_feast_job("layout", repo, catalogue)
         return done[1]
+    if done is not None and done[2] != str(repo.folder) and repo.registry_file is not None:
+        # In a copied folder the registry still names the tables of the original, and `feast apply` would drop those.
+        repo.registry_file.unlink(missing_ok=True)
     record = _record(repo)
     record.unlink(missing_ok=True)
     say("writing the parquet sources")
@@ -62,16 +65,16 @@ def prepare(
     run_feast_job("apply", repo, catalogue)
     name = json.loads((dataset / "dataset.json").read_bytes())["name"]
     prepared = Prepared(name, rows, datetime.now(UTC).isoformat(timespec="seconds"), redone=True)
-    body = {"fingerprint": fingerprint, "dataset": name, "rows": rows, "at": prepared.at}
+    body = {"fingerprint": fingerprint, "folder": str(repo.folder), "dataset": name, "rows": rows, "at": prepared.at}
     write_text(record, json.dumps(body, indent=1))
     return prepared
 
 
-def last_prepared(repo: FeatureRepo) -> tuple[str, Prepared] | None:
-    """The fingerprint and the result of the last preparation of this repo and store, or None."""
+def last_prepared(repo: FeatureRepo) -> tuple[str, Prepared, str] | None:
+    """The fingerprint, the result and the folder of the last preparation of this repo and store, or None."""
     try:
         body = json.loads(_record(repo).read_bytes())
-        return body["fingerprint"], Prepared(body["dataset"], body["rows"], body["at"], redone=False)
+        return body["fingerprint"], Prepared(body["dataset"], body["rows"], body["at"], redone=False), body["folder"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         # A record that cannot be read means only that the work is done again.
         return None
