@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from handlers.gather import history_of
+from handlers.topk import top_k
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,10 +21,7 @@ MAX_SCORES = 2**25
 
 
 class Retriever:
-    """History encoder, then the dot product with every item and a top-k.
-
-    Torch does the last two: on one thread its top 500 of 4,000 takes 0.02 ms where argpartition and sort take 0.06.
-    """
+    """History encoder, then the dot product with every item (by torch, whose threads are bounded) and a top-k."""
 
     def __init__(self, history_encoder: Graph) -> None:
         self._history_encoder = history_encoder
@@ -54,11 +52,9 @@ class Retriever:
     def _best(
         items: ResidentItems, user_vectors: NDArray[np.float32], seen: NDArray[np.int32], k: int
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        scores = torch.from_numpy(user_vectors) @ torch.from_numpy(items.vectors).T
-        table = scores.numpy()
+        table = (torch.from_numpy(user_vectors) @ torch.from_numpy(items.vectors).T).numpy()
         table[:, items.withheld] = -np.inf
         # Padding is -1, the last column: the row of zeros, which is no item.
         table[np.arange(len(table))[:, None], seen] = -np.inf
         table[:, -1] = -np.inf
-        top = torch.topk(scores, k, dim=1)
-        return top.indices.numpy().astype(np.int32), top.values.numpy()
+        return top_k(table, k)

@@ -69,7 +69,10 @@ def inspect(target: Target = None, releases: Releases = RELEASES, as_json: Json 
         typer.echo(json.dumps({**_facts(manifest), **_contents(manifest)}))
         return
     _print_facts(f"Release {manifest.version}", _facts(manifest))
-    _print("Graphs", [{"graph": name, **_joined(graph)} for name, graph in manifest.models.items()])
+    graphs = manifest.models.items()
+    _print(
+        "Graphs", [{"graph": name, **{side: ", ".join(graph[side]) for side in ("inputs", "outputs")}} for name, graph in graphs]
+    )
     _print("Metrics", [{"metric": name, "value": value} for name, value in _flat(manifest.metrics)])
     _print("Files", [{"file": name, "bytes": (folder / name).stat().st_size} for name in manifest.files])
 
@@ -138,16 +141,12 @@ def _contents(manifest: Manifest) -> dict[str, Any]:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Nested metrics as lines: `retrieval.ndcg@10`."""
+    """Nested metrics as lines, such as `retrieval.ndcg@10`; what is no single value is for programs."""
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
-        else:
+        elif not isinstance(value, list):
             yield f"{prefix}{name}", value
-
-
-def _joined(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in row.items()}
 
 
 def _print(title: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from handlers import ranker
 from tests.unit.handlers.conftest import ITEMS, NEW_ITEMS
 from tests.unit.handlers.reference import Reference, job_of, some_queries, stacked
 
@@ -40,6 +41,15 @@ def test_a_batch_scores_as_its_queries_would_alone(serve, catalogue):
     for place, query in enumerate(queries):
         alone = served(ranking_job([query], vectors[place : place + 1], length=None))[0]["scores"][0]
         np.testing.assert_allclose(together[place][: len(alone)], alone, atol=1e-4)
+
+
+def test_a_job_ranked_in_parts_scores_the_same(serve, catalogue, monkeypatch):
+    """A large job runs the graph several times and its queries notice nothing."""
+    served = serve("ranking", catalogue)
+    job = ranking_job(some_queries(10, N), np.ones((10, 16)))
+    whole = served(job)[0]["scores"]
+    monkeypatch.setattr(ranker, "MAX_PAIRS", 3 * job["rows"].shape[1])
+    np.testing.assert_allclose(served(job)[0]["scores"], whole, atol=1e-5)
 
 
 def test_no_candidates_means_no_scores(serve, catalogue):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from handlers import retriever
+from handlers import items, retriever
+from tests.release_factory import make_catalogue
 from tests.unit.handlers.conftest import ITEMS, NEW_ITEMS, UNAVAILABLE
 from tests.unit.handlers.reference import Reference, job_of, some_queries
 
@@ -85,6 +86,22 @@ def test_users_scored_in_parts_answer_the_same(serve, catalogue, catalogue_dir, 
     queries = some_queries(10, N)
     arrays, _ = serve("retrieval", catalogue)(retrieval_job(queries))
     assert_answers(arrays, queries, Reference(catalogue_dir, catalogue, ITEMS))
+
+
+def test_a_catalogue_encoded_in_parts_answers_the_same(serve, catalogue, catalogue_dir, monkeypatch):
+    """A catalogue larger than one run of the graph takes is encoded piece by piece."""
+    monkeypatch.setattr(items, "CHUNK", 7)
+    queries = some_queries(10, N)
+    arrays, _ = serve("retrieval", catalogue)(retrieval_job(queries))
+    assert_answers(arrays, queries, Reference(catalogue_dir, catalogue, ITEMS))
+
+
+def test_an_empty_catalogue_has_nothing_to_offer(serve, catalogue_dir):
+    """A store without items gives empty answers, not failures."""
+    version = make_catalogue(catalogue_dir, items=0)
+    arrays, metadata = serve("cascade", version)(job_of([{**some_queries(1, N)[0], "seen": []}]))
+    assert "error" not in metadata
+    assert arrays["rows"].shape == (1, 0)
 
 
 @pytest.mark.parametrize("limit", [0, -5])

@@ -1,0 +1,38 @@
+"""The best of many scores, exactly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Up to so many scores torch's selection is as quick (one thread, best 500: 0.06 ms of 4,000, 0.4 of 100,000, 2.1 of a million);
+# above, a guessed bar leaves little to select from (0.09 and 0.4 ms).
+FEW = 8192
+SAMPLE = 4096
+
+
+def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Columns and values of the best k per row of [B, N], k <= N, best first: two arrays [B, k]."""
+    if scores.shape[1] <= FEW:
+        top = torch.topk(torch.from_numpy(scores), k, dim=1)
+        return top.indices.numpy().astype(np.int32), top.values.numpy()
+    columns = np.stack([_best(row, k) for row in scores])
+    return columns.astype(np.int32), np.take_along_axis(scores, columns, axis=1)
+
+
+def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Whatever reaches a bar that at least k reach, sorted. A sample says where the bar may be; if fewer reach it, all count."""
+    sample = scores[:: max(1, len(scores) // SAMPLE)]
+    wanted = min(len(sample), 3 * k * len(sample) // (2 * len(scores)) + 8)
+    bar = np.partition(sample, len(sample) - wanted)[len(sample) - wanted]
+    reaching = np.flatnonzero(scores >= bar)
+    if len(reaching) < k:
+        reaching = np.arange(len(scores))
+    values = scores[reaching]
+    best = np.argpartition(values, len(values) - k)[len(values) - k :]
+    return reaching[best[np.argsort(-values[best], kind="stable")]]
