@@ -90,6 +90,18 @@ class Log:
     def item_counters(self) -> Counters:
         return Counters.of(*self._in_time(self.item))
 
+    def first_had(self, users: Ints, items: Ints) -> Ints:
+        """Log position at which each user first had each item [..., shapes broadcast], `len(log)` when never."""
+        pairs, first = self._pairs
+        wanted = users * self.n_items + items
+        place = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
+        return np.where(pairs[place] == wanted, first[place], len(self))
+
+    @cached_property
+    def _pairs(self) -> tuple[Ints, Ints]:
+        pairs, first = np.unique(self.user * self.n_items + self.item, return_index=True)
+        return pairs, first
+
     def _in_time(self, owners: Ints) -> tuple[Ints, Floats]:
         order = np.argsort(self.moments)
         return owners[order], self.values[order]

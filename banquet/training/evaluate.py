@@ -53,8 +53,8 @@ class Ranks:
 
 def unseen_targets(log: Log, targets: Ints) -> Ints:
     """The targets that their user had not had before: nobody is served what they have had."""
-    fresh = [p for p in targets.tolist() if log.item[p] not in log.item[log.starts[log.user[p]] : p]]
-    return np.array(fresh, np.int64)
+    fresh: Ints = targets[log.first_had(log.user[targets], log.item[targets]) == targets]
+    return fresh
 
 
 def in_batches(targets: Ints, size: int = USERS_AT_ONCE) -> Iterator[Ints]:

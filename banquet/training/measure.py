@@ -84,7 +84,11 @@ def _clicks(log: Log, split: Split, rng: np.random.Generator) -> tuple[Judged, J
     def among_others(targets: Ints) -> Judged:
         others = rng.choice(log.n_items, (len(targets), OTHERS), p=chances)
         rows = np.concatenate([log.item[targets][:, None], others], 1)
-        return Judged(np.repeat(targets, 1 + OTHERS), rows.ravel(), np.tile(np.arange(1 + OTHERS) == 0, len(targets)))
+        # Nobody is served what they have had, and the one taken is no negative.
+        allowed = log.first_had(log.user[targets][:, None], rows) > targets[:, None]
+        allowed[:, 0] = True
+        positive = np.tile(np.arange(1 + OTHERS) == 0, (len(targets), 1))
+        return Judged(np.repeat(targets, allowed.sum(1)), rows[allowed], positive[allowed])
 
     return among_others(train), among_others(unseen_targets(log, split.test))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from banquet.core.errors import BadData
 from banquet.releases import manifest, registry
 from banquet.training.activity import read_log
 from banquet.training.cascade import Cascade
@@ -24,7 +25,7 @@ from banquet.training.moments import Moments
 from banquet.training.presets import preset_named
 from banquet.training.progress import Progress
 from banquet.training.schema_building import build_schema
-from banquet.training.split import split_by_time
+from banquet.training.split import FEWEST, split_by_time
 from banquet.training.train_ranking import RankingTrainer
 from banquet.training.train_retrieval import RetrievalTrainer, Scorer
 
@@ -47,6 +48,9 @@ def train(
 ) -> Path:
     """Train on the dataset in `data_dir` and put the release in force under `release_root`; returns its folder.
 
+    What is served are the models that validation chose. They never saw the last two interactions of each user, which tell how good
+    they are; histories in serving have them all the same.
+
     Raises `BadData`, `BadSettings` or `BadRelease`; then nothing has changed under `release_root`.
     """
     settings = preset_named(preset)
@@ -58,6 +62,8 @@ def train(
     began = _Clock()
     log = read_log(dataset)
     split = split_by_time(log)
+    if not len(split.test):
+        raise BadData(f"dataset {dataset.name}: no user has at least {FEWEST} interactions; import more")
     schema = build_schema(dataset, log, split, settings.history_length)
     inputs = encode_all_items(dataset, log, schema)
     profile_numbers = sum(f.kind == "number" and f.view == "item_profile" for f in schema.item)

@@ -39,3 +39,8 @@ def test_only_impressions_are_nothing_to_learn_from(handmade) -> None:
     seen = handmade.interactions.filter([kind == "impression" for kind in handmade.interactions["event_type"].to_pylist()])
     with pytest.raises(BadData, match=r"interactions\.parquet has no click"):
         read_log(assemble("seen", seen, handmade.users, handmade.items))
+
+
+def test_when_a_user_first_had_an_item(log) -> None:
+    """Ann had item a at once, Bob at last, Eve never."""
+    assert log.first_had(np.array([0, 1, 2]), np.array([0, 0, 0])).tolist() == [0, 9, len(log)]
