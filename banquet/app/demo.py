@@ -115,11 +115,13 @@ def print_answer(answer: Answer, heading: str) -> None:
 
 
 @contextmanager
-def served(settings: Settings, port: int) -> Iterator[BanquetClient]:
+def served(settings: Settings, settings_file: Path | None, port: int) -> Iterator[BanquetClient]:
     """A client of `banquet up`, run as a child for as long as the `with` block lasts."""
     settings.logs.mkdir(parents=True, exist_ok=True)
     log = settings.logs / "up.log"
     command = [sys.executable, "-m", "banquet.app.cli", "up", "--port", str(port), "--metrics-port", "0"]
+    if settings_file is not None:
+        command += ["--settings", str(settings_file)]
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)  # noqa: S603 - our own command
     try:

@@ -19,7 +19,7 @@ from banquet_client import BanquetClient, ClientError
 PROJECT = Path(__file__).parents[2]
 MAKING = [
     ["data", "synthetic", "--users", "200", "--items", "150", "--events", "6000"],
-    ["train", "--preset", "quick"],
+    ["train", "--preset", "quick", "--threads", "1"],
     ["release", "build"],
     ["features", "prepare"],
 ]
@@ -39,7 +39,7 @@ def banquet(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'clients/python'}", "OMP_NUM_THREADS": "2", "COLUMNS": "200"}
+    return os.environ | {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'clients/python'}", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
 def free_port() -> int:

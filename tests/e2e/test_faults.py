@@ -75,17 +75,16 @@ def test_a_killed_gateway_loses_no_acknowledged_event(served: Served, client: Ba
     assert seen == set(items)
 
 
-def test_sigterm_leaves_no_process_behind(made) -> None:
-    """Everything that `banquet up` started ends with it."""
-    up = Served(made)
-    up.start()
-    started = up.descendants()
+def test_sigterm_leaves_no_process_behind(served: Served) -> None:
+    """Everything that `banquet up` started ends with it, and it starts again."""
+    started = served.descendants()
     assert len(started) >= 5
-    assert up.process is not None
-    up.process.send_signal(signal.SIGTERM)
-    assert up.process.wait(30) == 0
+    assert served.process is not None
+    served.process.send_signal(signal.SIGTERM)
+    assert served.process.wait(30) == 0
     _, alive = psutil.wait_procs(started, timeout=5)
     assert not alive, [one.cmdline() for one in alive]
+    served.start()
 
 
 def test_a_port_in_use_is_one_clear_error(served: Served) -> None:

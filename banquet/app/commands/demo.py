@@ -28,7 +28,7 @@ def demo(
     make(chosen, data, preset, seed)
     users = pq.read_table(chosen.workspace / "data" / "users.parquet", columns=["user_id"])["user_id"][:SHOWN_USERS].to_pylist()
     typer.echo("Starting Banquet ...")
-    with served(chosen, _free_port()) as client:
+    with served(chosen, settings, _free_port()) as client:
         tour(client, users)
     typer.echo("Serve it yourself: make up, then banquet recommend --user " + users[0])
 
