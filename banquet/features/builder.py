@@ -50,7 +50,7 @@ def run_builder(
             began_s = time.monotonic()
             try:
                 built = builder.refresh(layouts.current())
-            except (StageFailed, BadSettings) as error:
+            except (StageFailed, BadSettings, OSError) as error:
                 if str(error) != trouble:
                     log.warning("the catalogue is not kept up: %s", error)
                 trouble = str(error)

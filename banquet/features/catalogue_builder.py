@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from banquet.core.errors import BadSettings, StageFailed
 from banquet.features.item_columns import columns_of
 from banquet.features.repo import RedisStore, SqliteStore
-from banquet.wire.catalogue_file import Pointer, point_to, read_pointer, write_catalogue
+from banquet.wire.catalogue_file import BadCatalogue, Pointer, point_to, read_pointer, write_catalogue
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,18 +72,19 @@ class CatalogueBuilder:
         self._store = store
         self._folder = folder
         self._seen: tuple[object, Layout] | None = None
+        self._version = ""
         self._confirmed_at_s = 0.0
 
     def refresh(self, layout: Layout) -> Built | None:
         """Build when the store or the layout changed, otherwise confirm the version in force. Raises `StageFailed`."""
         now_s = time.time()
         seen = (self._store.state(), layout)
-        if seen != self._seen:
+        if seen != self._seen or not self._is_in_force():
             built = self.build(layout)
             self._seen = seen
             return built
-        if now_s - self._confirmed_at_s >= CONFIRM_EVERY_S and (pointer := read_pointer(self._folder)) is not None:
-            point_to(self._folder, Pointer(pointer.version, now_s))
+        if now_s - self._confirmed_at_s >= CONFIRM_EVERY_S:
+            point_to(self._folder, Pointer(self._version, now_s))
             self._confirmed_at_s = now_s
         return None
 
@@ -107,6 +108,16 @@ class CatalogueBuilder:
             event_times_us=items.event_times_us,
             confirmed_at_s=now_s,
         )
-        self._confirmed_at_s = now_s
+        self._version, self._confirmed_at_s = version, now_s
         took_s = time.perf_counter() - scanned_s
         return Built(version, len(items.ids), len(items.columns), (scanned_s - began_s) * 1e3, took_s * 1e3)
+
+    def _is_in_force(self) -> bool:
+        """Whether what was built last is still published: someone may have cleared the folder."""
+        try:
+            pointer = read_pointer(self._folder)
+        except BadCatalogue:
+            return False
+        return (
+            pointer is not None and pointer.version == self._version and (self._folder / f"{self._version}.safetensors").is_file()
+        )

@@ -72,9 +72,8 @@ class LayoutKeeper:
             self._not_before_s = now_s + (RETRY_S if self._job.returncode or local else REMOTE_EVERY_S)
             self._job = None
         if self._job is None and now_s >= self._not_before_s and self._is_old(layout):
-            self._job = subprocess.Popen(  # noqa: S603 - our own module
-                feast_job("layout", self._repo, self._catalogue), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
+            # What Feast prints is noise; what goes wrong is said on stderr.
+            self._job = subprocess.Popen(feast_job("layout", self._repo, self._catalogue), stdout=subprocess.DEVNULL)  # noqa: S603
 
     def _is_old(self, layout: Layout) -> bool:
         if self._repo.registry_file is None:

@@ -47,7 +47,7 @@ class RedisUsers:
                 continue
             asked.append(user_id)
         try:
-            answers = dict(zip(asked, await pipeline.execute(), strict=True)) if asked else {}
+            answers = dict(zip(asked, await pipeline.execute(raise_on_error=False), strict=True)) if asked else {}
         except (RedisError, OSError) as error:
             raise StageFailed("unavailable", f"Redis: {error}") from error
         nothing = [None] * len(self._fields)
@@ -56,7 +56,9 @@ class RedisUsers:
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    def _row(self, rows: UserRows, user_id: str, answer: list[bytes | None]) -> UserFeatures | StageFailed:
+    def _row(self, rows: UserRows, user_id: str, answer: list[bytes | None] | Exception) -> UserFeatures | StageFailed:
+        if isinstance(answer, Exception):
+            return StageFailed("unavailable", f"Redis: {answer}")
         found = any(cell is not None for cell in answer)
         return rows.row(user_id, zip(self._names, answer, strict=False), found=found)
 

@@ -132,6 +132,28 @@ def test_a_store_that_was_emptied_does_not_empty_the_catalogue(
     assert published(layout_folder).ids.to_list() == ["b"]
 
 
+@pytest.mark.parametrize("loss", ["current.json", "*.safetensors"])
+def test_a_catalogue_that_was_cleared_away_is_built_again(
+    builder: CatalogueBuilder, layout_folder: Path, write: Write, loss: str
+) -> None:
+    """Also when nothing was written to the store since."""
+    item(write, "a")
+    builder.refresh(LAYOUT)
+    for file in layout_folder.glob(loss):
+        file.unlink()
+    assert builder.refresh(LAYOUT) is not None
+    assert published(layout_folder).ids.to_list() == ["a"]
+
+
+def test_a_damaged_pointer_is_replaced(builder: CatalogueBuilder, layout_folder: Path, write: Write) -> None:
+    """The builder heals what readers complain about."""
+    item(write, "a")
+    builder.refresh(LAYOUT)
+    (layout_folder / "current.json").write_text("{")
+    builder.refresh(LAYOUT)
+    assert published(layout_folder).ids.to_list() == ["a"]
+
+
 def test_a_store_that_is_gone_is_unavailable(tmp_path: Path) -> None:
     """And found again later."""
     items = SqliteItems(tmp_path / "none.db")
