@@ -23,9 +23,8 @@ MODELS = {
     "ranking": ("item_encoder", "ranker_items", "ranker"),
     "cascade": ("item_encoder", "history_encoder", "ranker_items", "ranker"),
 }
+# How many workers there are is for the server to say; an archive that named a number would overrule it.
 CONFIG = b"""\
-minWorkers: 1
-maxWorkers: 1
 # The gateway joins queries into one job; with 1, TorchServe never waits for more of them, whatever its batch delay.
 batchSize: 1
 responseTimeout: 5
