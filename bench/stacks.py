@@ -70,8 +70,7 @@ def process(name: str, arguments: Sequence[str], ready: str, logs: Path) -> Iter
             [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), sys.executable, *arguments],
             stdout=subprocess.PIPE,
             stderr=errors,
-            cwd=Path(__file__).parent.parent,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         )
     try:
         assert child.stdout is not None, "the child writes to a pipe"
