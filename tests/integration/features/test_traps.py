@@ -15,7 +15,7 @@ from banquet.features.catalogue_builder import open_items
 from banquet.features.item_columns import ItemColumns, columns_of
 from banquet.features.layout import USER_VIEWS, read_layout
 from banquet.features.users import open_user_reader
-from tests.integration.features.world import ITEMS, ODD_ID, USERS, World
+from tests.integration.features.world import ITEMS, USERS, World
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -81,11 +81,13 @@ def new_york() -> Iterator[None]:
 def test_event_times_survive_a_time_zone(request: pytest.FixtureRequest, store: str) -> None:
     """Feast writes UTC as local time into SQLite and takes it back the same way; so does the scan, to the second."""
     world: World = request.getfixturevalue(store)
-    world.push_item(ODD_ID, 1, at=NOON)
+    # Later than any other push: the Redis is shared.
+    later = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    world.push_item("i1", 1, at=later)
     items = scan(world)
-    found = items.event_times_us["item_activity"][items.ids.index(ODD_ID)]
-    told = world.feast().get_online_features(["item_activity:rating_count"], {"item_id": [ODD_ID]}).proto
-    assert found == told.results[1].event_timestamps[0].ToMicroseconds() == NOON.timestamp() * 1e6
+    found = items.event_times_us["item_activity"][items.ids.index("i1")]
+    told = world.feast().get_online_features(["item_activity:rating_count"], {"item_id": ["i1"]}).proto
+    assert found == told.results[1].event_timestamps[0].ToMicroseconds() == later.timestamp() * 1e6
 
 
 def test_whole_numbers_beside_nulls_are_the_online_stores(sqlite: World) -> None:
