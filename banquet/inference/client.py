@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from banquet.core.errors import StageFailed
 from banquet.core.stages import ModelRun
-from banquet.inference.failures import MODEL_ERROR
+from banquet.inference.failures import MODEL_ERROR, UNAVAILABLE
 from banquet.inference.grpc_transport import GrpcTransport
 from banquet.inference.host import StackedAnswer
 from banquet.inference.http_transport import HttpTransport
@@ -75,9 +75,9 @@ class TorchServeClient:
         """The call with the key in force; a restarted TorchServe has new ones."""
         try:
             return await call(self._keys[scope])
-        except Locked:
+        except Locked as error:
             if not self._keys.reread():
-                raise
+                raise StageFailed(UNAVAILABLE, f"{error}; the key file of this TorchServe is {self._keys.file}") from error
             return await call(self._keys[scope])
 
 

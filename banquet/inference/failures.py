@@ -32,8 +32,6 @@ def failure(text: str, *, otherwise: str = UNAVAILABLE) -> StageFailed:
     detail = " ".join(text.split())
     if any(fragment in detail for fragment in _BROKEN):
         return StageFailed(MODEL_ERROR, detail)
-    if is_locked(detail):
-        return StageFailed(UNAVAILABLE, f"{detail}; check the key file that TorchServe writes and `banquet` reads")
     if any(fragment in detail for fragment in _ABSENT):
         return StageFailed(UNAVAILABLE, detail)
     return StageFailed(otherwise, detail)

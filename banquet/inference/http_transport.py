@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import secrets
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import StageFailed
@@ -19,11 +18,6 @@ from banquet.inference.transport import Locked
 if TYPE_CHECKING:
     from banquet.inference.transport import TorchServeAddress
 
-# A form with one part names it as gRPC does; TorchServe calls a plain body `body`. Random, so that no payload can hold it.
-_BOUNDARY = secrets.token_hex(16)
-_FORM_START = f'--{_BOUNDARY}\r\ncontent-disposition: form-data; name="job"; filename="job"\r\n\r\n'.encode()
-_FORM_END = f"\r\n--{_BOUNDARY}--\r\n".encode()
-_FORM_TYPE = f"content-type: multipart/form-data; boundary={_BOUNDARY}\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection: *close\r\n", re.IGNORECASE)
 _OK = 200
@@ -39,7 +33,7 @@ class HttpTransport:
         self._management = _Pool(address.management.removeprefix("unix:"))
 
     async def predict(self, model: str, payload: bytes, key: str, timeout_s: float) -> bytes:
-        return await self._inference.call("POST", f"/predictions/{model}", _FORM_START + payload + _FORM_END, key, timeout_s)
+        return await self._inference.call("POST", f"/predictions/{model}", payload, key, timeout_s)
 
     async def describe(self, model: str, key: str, timeout_s: float) -> str:
         return (await self._management.call("GET", f"/models/{model}", b"", key, timeout_s)).decode()
@@ -58,8 +52,7 @@ class _Pool:
 
     async def call(self, method: str, path: str, body: bytes, key: str, timeout_s: float) -> bytes:
         authorization = f"authorization: Bearer {key}\r\n" if key else ""
-        length = f"{_FORM_TYPE if body else ''}content-length: {len(body)}\r\n"
-        head = f"{method} {path} HTTP/1.1\r\nhost: torchserve\r\n{authorization}{length}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nhost: torchserve\r\n{authorization}content-length: {len(body)}\r\n\r\n"
         try:
             async with asyncio.timeout(timeout_s):
                 status, answer = await self._exchange(head.encode() + body)

@@ -67,12 +67,16 @@ class TorchServe:
         self._keeper = asyncio.create_task(self._keep(process), name="keep TorchServe")
 
     async def stop(self, drain_s: float = DRAIN_S) -> None:
-        """SIGTERM, so that TorchServe finishes what it has; after `drain_s` it is killed with all its workers."""
+        """SIGTERM, and after `drain_s` SIGKILL for TorchServe and all its workers.
+
+        It finishes gRPC calls in flight, but cuts off those over unix sockets (0.12.0): gateways should end first.
+        """
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         if self._process is not None:
             await _end(self._process, drain_s)
+        self._tidy()
         self._lock.close()
 
     async def _keep(self, process: asyncio.subprocess.Process) -> None:
@@ -93,8 +97,7 @@ class TorchServe:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         installed = self._installed
-        # One that was killed could not remove the archives it had unpacked.
-        shutil.rmtree(installed.unpacked, ignore_errors=True)
+        self._tidy()
         with (installed.folder / "console.log").open("ab") as console:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", str(LEASH), str(os.getpid())),
@@ -114,6 +117,14 @@ class TorchServe:
             if process.returncode is not None:
                 raise BadSettings(f"TorchServe ended with code {process.returncode}: {self._last_words()}")
             await asyncio.sleep(0.05)
+
+    def _tidy(self) -> None:
+        """Remove what a TorchServe that was killed had unpacked and could not remove."""
+        for path in self._installed.sockets.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def _last_words(self) -> str:
         said = (self._installed.folder / "console.log").read_text(errors="replace")

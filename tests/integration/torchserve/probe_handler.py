@@ -1,7 +1,7 @@
 """A TorchServe handler whose answers a test can work out, and which fails as asked.
 
-rows [B, K]: each history backwards, without what was seen, cut to the limit; scores: half the row; user_vector [B, 3]: sum and number
-of the history's rows, and B. The catalogue of a job says how to behave: `slow <ms>`, `raise`, `oom`, `exit`, `garbage`, `stale`.
+rows [B, K]: each history backwards, without what was seen, cut to the limit; scores: half the row; user_vector [B, 3]: sum and
+number of the history's rows, and B. The catalogue of a job says how to behave: `slow <ms>`, `raise`, `oom`, `exit`, `garbage`, `stale`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Probe:
         logging.getLogger().setLevel(logging.WARNING)
 
     def handle(self, requests, context):
-        return [self.answer(*unpack(request["job"])) for request in requests]
+        return [self.answer(*unpack(next(iter(request.values())))) for request in requests]
 
     def answer(self, arrays, metadata):
         behaviour, _, value = metadata["catalogue"].partition(" ")
@@ -36,7 +36,9 @@ class Probe:
             return b"not tensors"
         elif behaviour == "stale":
             return pack({}, {"error": "stale_catalogue", "detail": "as asked"})
-        return pack(self.predict(arrays), {"backend": "probe", "release": "r1", "catalogue": metadata["catalogue"], "model_ms": "0.5"})
+        return pack(
+            self.predict(arrays), {"backend": "probe", "release": "r1", "catalogue": metadata["catalogue"], "model_ms": "0.5"}
+        )
 
     def predict(self, arrays):
         found = []
