@@ -12,7 +12,7 @@ import torch
 
 from handlers.engines.choice import AUTO, choose
 from handlers.items import ItemSide
-from handlers.job import Input, JobRefused, check_rows, decode, encode, encode_refusal
+from handlers.job import MAX_CELLS, Input, JobRefused, check_rows, decode, encode, encode_refusal
 from handlers.own_code import check_own_code
 from handlers.release_files import ReleaseFiles
 from handlers.resident import ResidentCatalogues
@@ -72,17 +72,22 @@ class Worker:
         try:
             job = decode(request, self._inputs)
             items = self.catalogues.get(job.catalogue)
-            self._check_codes(job, items)
+            self._check_values(job, items)
             arrays = predict(job, items)
         except JobRefused as refused:
             return encode_refusal(refused)
         model_ms = (time.perf_counter() - began_s) * 1e3
         return encode(arrays, {**self._about, "catalogue": items.version, "model_ms": f"{model_ms:.3f}"})
 
-    def _check_codes(self, job: Job, items: ResidentItems) -> None:
+    def _check_values(self, job: Job, items: ResidentItems) -> None:
         for name in ("history", "seen", "rows"):
             if name in job.arrays:
                 check_rows(name, job[name], len(items))
+        limit = job.arrays.get("limit")
+        if limit is not None and min(int(limit.max()), len(items)) * len(limit) > MAX_CELLS:
+            raise JobRefused(
+                "model_error", f"array 'limit' asks for {limit.max()} items for {len(limit)} queries; in all {MAX_CELLS} go"
+            )
         codes = job.arrays.get("user_categories")
         if codes is not None and not ((codes >= 0) & (codes <= self._category_sizes)).all():
             raise JobRefused("model_error", f"array 'user_categories' holds codes outside 0 to {self._category_sizes}")

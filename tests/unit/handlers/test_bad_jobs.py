@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from banquet.wire.tensors import pack, unpack
+from handlers import worker
 from tests.release_factory import make_catalogue
 from tests.unit.handlers.conftest import ITEMS, NEW_ITEMS
 from tests.unit.handlers.reference import job_of, some_queries
@@ -57,6 +58,15 @@ def test_a_wrong_payload_is_refused(cascade, request_):
     """A request without a whole payload, or without a catalogue, is answered with an error."""
     (answer,) = cascade.handler.handle([request_], None)
     assert unpack(answer)[1]["error"] == "model_error"
+
+
+def test_asking_for_too_much_is_refused(cascade, monkeypatch):
+    """A limit that would keep the worker busy until TorchServe kills it is named."""
+    monkeypatch.setattr(worker, "MAX_CELLS", 3 * 40 - 1)
+    _, metadata = cascade({**GOOD, "limit": np.array([[1], [40], [2]], INT)})
+    assert metadata["detail"] == "array 'limit' asks for 40 items for 3 queries; in all 119 go"
+    _, metadata = cascade({**GOOD, "limit": np.array([[1], [39], [2]], INT)})
+    assert "error" not in metadata
 
 
 def test_one_bad_job_costs_nobody_else_the_answer(cascade, catalogue):
