@@ -74,8 +74,9 @@ def make(settings: Settings, data: Path | None, preset: str, seed: int) -> None:
 
     ledger.once("data", f"{source} {seed}", write_data)
     ledger.once("train", f"{source} {preset} {seed}", train_release)
-    folder = registry.resolve(settings.releases)
-    ledger.once("archives", folder.name, lambda: build(folder, settings.model_store))
+    # Both look for themselves whether there is anything to do.
+    built = build(registry.resolve(settings.releases), settings.model_store)
+    print(f"  archives: {'done' if any(archive.written for archive in built) else 'done already'}")
     print("  features ...", flush=True)
     prepared = prepare(dataset, settings.feature_repo, settings.catalogue)
     print(f"  features: {'done' if prepared.redone else 'done already'}")

@@ -94,7 +94,7 @@ def _children(settings: Settings, told: Path) -> list[Child]:
 
 def _write_settings(settings: Settings) -> Path:
     """The settings in force, for the children and for whoever wants to know."""
-    path = settings.workspace / "run" / "settings.json"
+    path = settings.workspace / "run" / f"settings-{settings.port}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(settings.model_dump(mode="json"), indent=2))
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -28,22 +29,63 @@ def until_whole(client: BanquetClient, user: str, patience_s: float) -> tuple[fl
     raise AssertionError(f"still degraded after {patience_s} s: {reasons}")
 
 
+def torchserve(served: Served) -> list[psutil.Process]:
+    return [one for one in served.find("org.pytorch.serve.ModelServer") if "java" in one.name()]
+
+
 def test_a_killed_worker_is_back_without_a_restart_of_anything_else(served: Served, client: BanquetClient) -> None:
     """kill -9 of the cascade worker: every request is answered, degraded until TorchServe has a new worker."""
-    java = served.find("org.pytorch.serve.ModelServer")
+    (java,) = torchserve(served)
     workers = [child for child in java.children() if "model_service_worker" in " ".join(child.cmdline())]
     for worker in workers:
         worker.kill()
     until_whole(client, known_users(served)[0], 60)
-    assert served.find("org.pytorch.serve.ModelServer").pid == java.pid
+    assert [one.pid for one in torchserve(served)] == [java.pid]
 
 
 def test_a_killed_torchserve_is_back_by_itself(served: Served, client: BanquetClient) -> None:
     """kill -9 of the whole TorchServe: popular answers meanwhile, and the answers say why."""
-    served.find("org.pytorch.serve.ModelServer").kill()
+    torchserve(served)[0].kill()
     time.sleep(0.1)
     _, reasons = until_whole(client, known_users(served)[0], 90)
     assert "unavailable" in reasons
+
+
+def test_a_stopped_torchserve_costs_the_models_not_the_answer(served: Served, client: BanquetClient) -> None:
+    """A TorchServe that says nothing: popular answers within the deadline, and all is whole again once it goes on."""
+    (java,) = torchserve(served)
+    java.suspend()
+    try:
+        began_s = time.monotonic()
+        answer = client.recommend(known_users(served)[0], placement="home", limit=5, timeout_s=0.5)
+        assert time.monotonic() - began_s < 0.5
+        assert len(answer.items) == 5
+        assert ("cascade", "timeout") in [(lost.stage, lost.reason) for lost in answer.degradations]
+    finally:
+        java.resume()
+    until_whole(client, known_users(served)[0], 30)
+
+
+def test_a_torchserve_that_runs_already_is_used(served: Served) -> None:
+    """A second `banquet up` talks to the first one's TorchServe over gRPC, with its keys, and starts none of its own."""
+    folder = served.folder / "var/torchserve"
+    lines = (line.split("=", 1) for line in (folder / "config.properties").read_text().splitlines())
+    properties = dict(lines)
+    settings = {
+        "address": f"127.0.0.1:{properties['grpc_inference_port']}",
+        "management": f"127.0.0.1:{properties['grpc_management_port']}",
+        "key_file": str(folder / "key_file.json"),
+    }
+    path = served.folder / "remote.yaml"
+    path.write_text(json.dumps({"torchserve": settings}))
+    second = Served(served.folder, flags=("--settings", str(path)))
+    try:
+        second.start()
+        with BanquetClient(second.address, timeout_s=2.0) as client:
+            until_whole(client, known_users(served)[0], 10)
+        assert not any("ModelServer" in " ".join(one.cmdline()) for one in second.descendants())
+    finally:
+        second.stop()
 
 
 def test_a_killed_gateway_loses_no_acknowledged_event(served: Served, client: BanquetClient) -> None:
@@ -62,7 +104,8 @@ def test_a_killed_gateway_loses_no_acknowledged_event(served: Served, client: Ba
     )
     assert recorder.stdout is not None
     acknowledged = [recorder.stdout.readline().strip() for _ in range(10)]
-    served.find("banquet.app.gateway").kill()
+    for gateway in served.find("banquet.app.gateway"):
+        gateway.kill()
     acknowledged += recorder.stdout.read().split()
     assert recorder.wait(60) == 0
     assert acknowledged == items

@@ -13,6 +13,7 @@ from banquet_client import BanquetClient, Event, InvalidRequest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from banquet.v1 import operations_pb2, operations_pb2_grpc
 from tests.e2e.conftest import Served, banquet
 
 
@@ -113,12 +114,27 @@ def test_status_names_every_part(client: BanquetClient) -> None:
 
 
 def test_metrics_count_answers_by_placement_and_degradations_by_reason(client: BanquetClient, served: Served) -> None:
-    """Prometheus finds what it needs on the loopback port."""
-    client.recommend("never-seen-before", placement="home", limit=1)
-    text = urllib.request.urlopen(f"http://127.0.0.1:{served.metrics_port}/metrics", timeout=2).read().decode()
+    """Prometheus finds what it needs on the loopback port of each gateway."""
+    for _ in range(20):
+        client.recommend("never-seen-before", placement="home", limit=1)
+    ports = [served.metrics_port, served.metrics_port + 1]
+    pages = [urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2).read().decode() for port in ports]
+    text = "\n".join(pages)
     assert 'banquet_answers_total{placement="home"' in text
     assert 'banquet_degradations_total{placement="home",reason="unknown_user",stage="users"}' in text
     assert 'banquet_model_seconds_bucket{backend="onnxruntime"' in text
+
+
+def test_gateways_share_one_port(served: Served) -> None:
+    """New connections reach both processes."""
+    uptimes = set()
+    for _ in range(40):
+        with grpc.insecure_channel(served.address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+            status = operations_pb2_grpc.OperationsServiceStub(channel).GetStatus(operations_pb2.GetStatusRequest(), timeout=5)
+            uptimes.add(round(time.monotonic() - status.uptime_s, 2))
+    began = sorted(uptimes)
+    assert len(served.find("banquet.app.gateway")) == 2
+    assert began[-1] - began[0] > 0
 
 
 def test_the_served_log_has_what_the_models_saw(client: BanquetClient, served: Served) -> None:

@@ -1,0 +1,108 @@
+"""Over a real gRPC channel: events are durable when acknowledged, and bad ones refused with field, value and remedy."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from banquet.api.feedback import Feedback
+from banquet.api.status import ErrorsToStatus
+from banquet.feedback.event_log import FileEventLog
+from banquet.feedback.events import decode
+from banquet.v1 import feedback_pb2 as pb
+from banquet.v1 import feedback_pb2_grpc as rpc
+
+
+@pytest.fixture
+async def stub(tmp_path: Path) -> AsyncIterator[rpc.FeedbackServiceStub]:
+    log = FileEventLog(tmp_path)
+    server = grpc.aio.server(interceptors=[ErrorsToStatus()])
+    rpc.add_FeedbackServiceServicer_to_server(Feedback(log), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield rpc.FeedbackServiceStub(channel)
+    await server.stop(None)
+    await log.close()
+
+
+def make_event(**fields: object) -> pb.Event:
+    event = pb.Event(event_id="e1", type=pb.EVENT_TYPE_CLICK, user_id="u1", item_id="i1")
+    event.time.GetCurrentTime()
+    for name, value in fields.items():
+        setattr(event, name, value)
+    return event
+
+
+def written(folder: Path) -> list[str]:
+    return [event.event_id for path in folder.iterdir() if path.is_file() for event in decode(path.read_bytes()).events]
+
+
+async def test_an_acknowledged_event_is_on_disk(stub: rpc.FeedbackServiceStub, tmp_path: Path) -> None:
+    """The answer comes after the write, and a repeated id counts once."""
+    answer = await stub.RecordEvents(pb.RecordEventsRequest(events=[make_event(), make_event(event_id="e2")]))
+    assert (answer.recorded, answer.duplicates) == (2, 0)
+    assert written(tmp_path) == ["e1", "e2"]
+    again = await stub.RecordEvents(pb.RecordEventsRequest(events=[make_event()]))
+    assert (again.recorded, again.duplicates) == (0, 1)
+
+
+async def test_a_stream_is_acknowledged_batch_by_batch(stub: rpc.FeedbackServiceStub, tmp_path: Path) -> None:
+    """Each answer stands for one batch, in order."""
+    call = stub.StreamEvents()
+    for event_id in ["e1", "e2"]:
+        await call.write(pb.StreamEventsRequest(events=[make_event(event_id=event_id)]))
+        assert (await call.read()).recorded == 1
+        assert written(tmp_path)[-1] == event_id
+    await call.done_writing()
+
+
+def late() -> pb.Event:
+    event = make_event()
+    event.time.FromSeconds(int(time.time()) + 3600)
+    return event
+
+
+def timeless() -> pb.Event:
+    event = make_event()
+    event.ClearField("time")
+    return event
+
+
+BAD = {
+    "no events": ([], "number of events is 0; allowed: 1 to 1000"),
+    "too many": ([make_event(event_id=str(k)) for k in range(1001)], "number of events is 1001; allowed: 1 to 1000"),
+    "no type": ([make_event(type=pb.EVENT_TYPE_UNSPECIFIED)], "events[0].type is 0; allowed: EVENT_TYPE_IMPRESSION"),
+    "unheard type": ([make_event(type=99)], "events[0].type is 99; allowed: EVENT_TYPE_IMPRESSION"),
+    "no id": ([make_event(event_id="")], "events[0].event_id '' has 0 bytes; allowed: 1 to 128 bytes"),
+    "no user": ([make_event(), make_event(user_id="")], "events[1].user_id '' has 0 bytes"),
+    "long item": ([make_event(item_id="i" * 10_000)], "has 10000 bytes; allowed: 1 to 256 bytes"),
+    "future": ([late()], "ahead of the server's clock"),
+    "no time": ([timeless()], "events[0].time is missing"),
+    "no rating": ([make_event(type=pb.EVENT_TYPE_RATING)], "events[0].value is missing; a rating needs one"),
+    "nan": ([make_event(type=pb.EVENT_TYPE_RATING, value=float("nan"))], "events[0].value is nan"),
+    "position": ([make_event(position=2**31)], "events[0].position is 2147483648; allowed: 0 to 100000"),
+}
+
+
+@pytest.mark.parametrize(("events", "message"), BAD.values(), ids=BAD.keys())
+async def test_a_bad_event_refuses_its_whole_batch(
+    stub: rpc.FeedbackServiceStub, tmp_path: Path, events: list[pb.Event], message: str
+) -> None:
+    """INVALID_ARGUMENT names the event and the field; nothing of the batch is written."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.RecordEvents(pb.RecordEventsRequest(events=events))
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert message in (caught.value.details() or "")
+    assert written(tmp_path) == []
+
+
+async def test_a_bad_batch_ends_its_stream(stub: rpc.FeedbackServiceStub) -> None:
+    """What was acknowledged before stays; the error says what was wrong."""
+    call = stub.StreamEvents()
+    await call.write(pb.StreamEventsRequest(events=[make_event(user_id="")]))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call.read()
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
