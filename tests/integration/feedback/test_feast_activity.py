@@ -3,8 +3,9 @@
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from feast import Field
+from feast import FeatureStore, Field
 from feast.types import Int64
 
 from banquet.core.errors import BadSettings
@@ -13,6 +14,7 @@ from banquet.feedback.ports import ActivityRow, ActivityStore
 from tests.integration.feedback.conftest import make_repo
 from tests.unit.feedback.fakes import MemoryActivity
 
+FEATURES = [f"user_activity:{name}" for name in ("history", "interaction_count", "rating_count", "rating_mean")]
 NOW_US = int(time.time()) * 1_000_000
 
 
@@ -47,6 +49,35 @@ def test_a_newer_row_replaces_the_older(store: ActivityStore) -> None:
     store.push_users([ActivityRow("dora", 2, 1, 4.0, NOW_US + 1, ("i2", "i1"))])
     row = store.read_users(["dora"])["dora"]
     assert (row.history, row.interaction_count, row.rating_count, row.rating_mean) == (("i2", "i1"), 2, 1, 4.0)
+
+
+@pytest.mark.parametrize("repo", ["sqlite_repo", "redis_repo"])
+def test_feast_reads_what_we_push(repo: str, request: pytest.FixtureRequest) -> None:
+    """Everyone who asks Feast itself sees the row."""
+    path = request.getfixturevalue(repo)
+    FeastActivity(path).push_users([ActivityRow("hal", 3, 0, None, NOW_US, ("i2", "i1"))])
+    answer = FeatureStore(repo_path=str(path)).get_online_features(FEATURES, [{"user_id": "hal"}])
+    assert answer.to_dict() == {
+        "user_id": ["hal"],
+        "history": [["i2", "i1"]],
+        "interaction_count": [3],
+        "rating_count": [0],
+        "rating_mean": [None],
+    }
+    assert answer.proto.results[1].event_timestamps[0].ToMicroseconds() == NOW_US
+
+
+@pytest.mark.parametrize("repo", ["sqlite_repo", "redis_repo"])
+def test_we_read_what_is_pushed_to_feast(repo: str, request: pytest.FixtureRequest) -> None:
+    """A user's own job may have written the row that events are added to."""
+    path = request.getfixturevalue(repo)
+    times = {
+        "event_timestamp": pd.to_datetime([NOW_US], unit="us", utc=True),
+        "created": pd.to_datetime([NOW_US], unit="us", utc=True),
+    }
+    frame = {"user_id": ["ida"], "history": [["i1"]], "interaction_count": [1], "rating_count": [1], "rating_mean": [2.5]}
+    FeatureStore(repo_path=str(path)).push("user_activity_push", pd.DataFrame(frame | times))
+    assert FeastActivity(path).read_users(["ida"]) == {"ida": ActivityRow("ida", 1, 1, 2.5, NOW_US, ("i1",))}
 
 
 def test_a_repository_without_the_views_is_named(tmp_path: Path) -> None:
