@@ -68,6 +68,7 @@ class Lane:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Waiting] = deque()
+        self._in_flight = 0
         self._runners: set[asyncio.Task[None]] = set()
         self._last_good: ModelJob | None = None
         self._breaker = Breaker(model, self._send_canary)
@@ -79,7 +80,8 @@ class Lane:
         waiting = _Waiting(job, self._loop.time() + timeout_s, self._loop.create_future())
         alarm = self._loop.call_later(timeout_s, self._expire, waiting, timeout_s)
         self._queue.append(waiting)
-        if len(self._runners) < self._limits.max_in_flight:
+        if self._in_flight < self._limits.max_in_flight:
+            self._in_flight += 1
             # It starts after everyone who is about to ask in this turn of the loop has asked.
             runner = self._loop.create_task(self._run(), name=f"calls of {self._model}")
             self._runners.add(runner)
@@ -109,8 +111,12 @@ class Lane:
             raise StageFailed(OVERLOADED, f"{len(self._queue)} queries wait for {self._model}")
 
     async def _run(self) -> None:
-        while batch := self._take():
-            await self._send(batch)
+        try:
+            while batch := self._take():
+                await self._send(batch)
+        finally:
+            # In the same step as the look into the empty queue, or the next query would count on a runner that is gone.
+            self._in_flight -= 1
 
     def _take(self) -> list[_Waiting]:
         """The oldest queries that fit into one call; those that expired or were cancelled are dropped here."""

@@ -1,7 +1,8 @@
 """A TorchServe handler whose answers a test can work out, and which fails as asked.
 
 rows [B, K]: each history backwards, without what was seen, cut to the limit; scores: half the row; user_vector [B, 3]: sum and
-number of the history's rows, and B. The catalogue of a job says how to behave: `slow <ms>`, `raise`, `oom`, `exit`, `garbage`, `stale`.
+number of the history's rows, and B. The catalogue of a job says how to behave: `slow <ms>`, `raise`, `oom`, `exit`, `garbage`,
+`stale`.
 """
 
 from __future__ import annotations
