@@ -73,10 +73,12 @@ class TorchServeClient:
 
     async def _unlocked(self, scope: Scope, call: Callable[[str], Awaitable[T]]) -> T:
         """The call with the key in force; a restarted TorchServe has new ones."""
+        key = self._keys[scope]
         try:
-            return await call(self._keys[scope])
+            return await call(key)
         except Locked as error:
-            if not self._keys.reread():
+            self._keys.reread()
+            if self._keys[scope] == key:
                 raise StageFailed(UNAVAILABLE, f"{error}; the key file of this TorchServe is {self._keys.file}") from error
             return await call(self._keys[scope])
 

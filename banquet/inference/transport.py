@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -54,15 +55,10 @@ class Keys:
     def __getitem__(self, scope: Scope) -> str:
         return self._keys.get(scope, "")
 
-    def reread(self) -> bool:
-        """Whether the file holds other keys than before. False while it is missing or being written."""
+    def reread(self) -> None:
+        """Take the keys in force; the old ones stay while the file is missing or being written."""
         if self.file is None:
-            return False
-        try:
+            return
+        with suppress(OSError, ValueError, KeyError, TypeError):
             body = json.loads(self.file.read_bytes())
-            keys = {scope: str(body[scope]["key"]) for scope in ("inference", "management")}
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
-        changed = keys != self._keys
-        self._keys = keys
-        return changed
+            self._keys = {scope: str(body[scope]["key"]) for scope in ("inference", "management")}

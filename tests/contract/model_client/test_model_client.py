@@ -63,10 +63,12 @@ async def test_items_already_seen_are_not_found_again(torchserve, make_job):
     assert sorted(rows.tolist()) == list(range(50, 60))
 
 
-async def test_without_a_history_everything_scores_nothing(torchserve, make_job):
-    """A user we know nothing of still gets an answer."""
-    answer = (await torchserve.predict(make_job("retrieval", history=[], seen=[]), 10.0)).arrays
-    assert (len(answer["rows"]), answer["scores"].tolist()) == (10, [0.0] * 10)
+async def test_a_user_without_history_has_nothing_found_and_everything_ranked(torchserve, make_job):
+    """The models cannot know them: no items by retrieval, and ranking by what else is known."""
+    found = (await torchserve.predict(make_job("retrieval", history=[], seen=[]), 10.0)).arrays
+    assert (len(found["rows"]), len(found["scores"]), found["user_vector"].any()) == (0, 0, False)
+    ranked = (await torchserve.predict(make_job("ranking", history=[]), 10.0)).arrays
+    assert not np.isnan(ranked["scores"]).any()
 
 
 async def test_rows_of_a_catalogue_the_worker_does_not_have_are_refused(torchserve, make_job):

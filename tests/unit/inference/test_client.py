@@ -122,6 +122,16 @@ async def test_a_refused_key_is_read_again(tmp_path):
         await client.close()
 
 
+async def test_calls_refused_at_the_same_time_all_go_on_with_the_new_key(tmp_path):
+    """The second one finds the key already read, and uses it."""
+    keys = tmp_path / "key_file.json"
+    keys.write_text(json.dumps({scope: {"key": f"new-{scope}"} for scope in ("inference", "management")}))
+    async with serving(tmp_path, *[(400, "Token Authorization failed.")] * 2, GOOD, GOOD) as server:
+        client = server.client(keys)
+        await asyncio.gather(*(client.run("m", "c", ARRAYS, 1.0) for _ in range(2)))
+        await client.close()
+
+
 async def test_a_key_that_stays_refused_names_the_file(tmp_path):
     """The person who must repair it knows where."""
     keys = tmp_path / "key_file.json"
