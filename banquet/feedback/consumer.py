@@ -48,18 +48,25 @@ class Pace:
 
 
 def run_consumer(
-    log_folder: Path, state_path: Path, store: ActivityStore, stop: threading.Event, pace: Pace | None = None
+    log_folder: Path,
+    state_path: Path,
+    store: ActivityStore,
+    stop: threading.Event,
+    pace: Pace | None = None,
+    *,
+    base: str = "",
 ) -> None:
     """Follow the log until `stop` is set; what is not pushed by then is pushed by the next run.
 
-    One consumer works on a state file at a time; a second one waits for the first to end.
+    One consumer works on a state file at a time; a second one waits for the first to end. `base` names what the store was
+    filled from, such as a dataset: with another one, features start from the store's rows again.
     """
     pace = pace or Pace()
     log_folder.mkdir(parents=True, exist_ok=True)
     state_path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(state_path, stop) as turn:
         if turn:
-            with closing(ConsumerState(state_path, remembered_days=pace.remembered_days)) as state:
+            with closing(ConsumerState(state_path, base=base, remembered_days=pace.remembered_days)) as state:
                 _Consumer(Tail(log_folder), state, store, stop, pace).run()
 
 

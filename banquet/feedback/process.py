@@ -21,11 +21,15 @@ _PARENT_CHECK_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ConsumerSettings:
-    """`log_folder` holds the event log, `state_path` the consumer's SQLite file, `repo_path` the Feast repository."""
+    """`log_folder` holds the event log, `state_path` the consumer's SQLite file, `repo_path` the Feast repository.
+
+    `base` names what the online store was filled from; give the dataset's name and age.
+    """
 
     log_folder: Path
     state_path: Path
     repo_path: Path
+    base: str = ""
     pace: Pace = field(default_factory=Pace)
 
 
@@ -40,7 +44,7 @@ def main(settings: ConsumerSettings) -> None:
 
     store = FeastActivity(settings.repo_path)
     log.info("following events in %s", settings.log_folder)
-    run_consumer(settings.log_folder, settings.state_path, store, stop, settings.pace)
+    run_consumer(settings.log_folder, settings.state_path, store, stop, settings.pace, base=settings.base)
 
 
 def _stop_with_parent(parent: int, stop: threading.Event) -> None:

@@ -29,6 +29,7 @@ Kind = Literal["user", "item"]
 _DAY_S = 86_400
 _SCHEMA = """
 BEGIN;
+CREATE TABLE IF NOT EXISTS base (name TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counted (event_id TEXT PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS counted_by_day ON counted (day);
@@ -39,12 +40,17 @@ COMMIT;
 
 
 class ConsumerState:
-    """`remembered_days`: a repeated event id counts again after that long. Raises `sqlite3.Error` when the file is unusable."""
+    """Raises `sqlite3.Error` when the file is unusable.
 
-    def __init__(self, path: Path, *, remembered_days: int) -> None:
+    base: names what the online store was filled from; when it is another than last time, users and items start from their
+    rows in the store again. remembered_days: a repeated event id counts again after that long.
+    """
+
+    def __init__(self, path: Path, *, base: str, remembered_days: int) -> None:
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.executescript(_SCHEMA)
+        self._start_from(base)
         self._remembered_days = remembered_days
         self._forgot_on_day = 0
         self.offsets: dict[str, int] = dict(self._db.execute("SELECT name, offset FROM segments"))
@@ -86,6 +92,14 @@ class ConsumerState:
 
     def close(self) -> None:
         self._db.close()
+
+    def _start_from(self, base: str) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        if self._db.execute("SELECT name FROM base").fetchall() != [(base,)]:
+            for table in ("base", "activity", "unpushed"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names stand above
+            self._db.execute("INSERT INTO base VALUES (?)", (base,))
+        self._db.execute("COMMIT")
 
     def _not_counted_before(self, events: Sequence[Event]) -> list[Event]:
         today = int(time.time()) // _DAY_S

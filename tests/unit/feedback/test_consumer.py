@@ -143,6 +143,18 @@ def test_a_crash_at_any_step_counts_everything_once(segment: Path, crash_at: int
     assert features_of(store.items) == recomputed(events, "item_id")
 
 
+def test_another_base_starts_from_the_store_again(segment: Path) -> None:
+    """What was derived on top of one dataset is not pushed on top of another; the events stay counted."""
+    state, store = segment.parent.parent / "state.db", MemoryActivity()
+    write_segment(segment, [make_event(1)])
+    run_consumer(segment.parent, state, store, WhenDone(segment.parent, state), FAST, base="first")
+    other = MemoryActivity({"u1": ActivityRow("u1", 5, 0, None, START_US, ("z",))})
+    write_segment(segment, [make_event(1), make_event(2)])
+    run_consumer(segment.parent, state, other, WhenDone(segment.parent, state), FAST, base="second")
+    assert (store.users["u1"].history, other.users["u1"].history) == (("i1",), ("i2", "z"))
+    assert other.users["u1"].interaction_count == 6
+
+
 def test_impressions_push_nothing(segment: Path) -> None:
     """They are in the log, and that is all."""
     write_segment(segment, [make_event(1, kind="impression")])
