@@ -60,6 +60,7 @@ class FileEventLog:
         self._queue: list[_Waiting] = []
         self._waiting = 0
         self._committing: asyncio.Task[None] | None = None
+        self._refusing = False
         self._closed = False
         # Only the disk thread touches what follows.
         self._disk = ThreadPoolExecutor(1, "event-log")
@@ -99,11 +100,14 @@ class FileEventLog:
             try:
                 outcomes = await loop.run_in_executor(self._disk, self._commit, [waiting.events for waiting in group])
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait for the commit must learn of it
-                log.error("events cannot be written to %s: %s", self._folder, error)  # noqa: TRY400 - told to each caller too
+                if not self._refusing:
+                    log.error("events cannot be written to %s: %s", self._folder, error)  # noqa: TRY400 - each caller is told too
+                self._refusing = True
                 for waiting in group:
                     if not waiting.done.done():
                         waiting.done.set_exception(self._refusal(error))
             else:
+                self._refusing = False
                 for waiting, outcome in zip(group, outcomes, strict=True):
                     if not waiting.done.done():
                         waiting.done.set_result(outcome)
