@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import grpc
+import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
@@ -96,7 +97,7 @@ def main() -> None:
     log_to_stderr(settings.log_level)
     if settings.metrics_port:
         start_http_server(settings.metrics_port + index, addr="127.0.0.1")
-    asyncio.run(serve(settings))
+    uvloop.run(serve(settings))
 
 
 if __name__ == "__main__":
