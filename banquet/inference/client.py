@@ -79,7 +79,7 @@ class TorchServeClient:
         except Locked as error:
             self._keys.reread()
             if self._keys[scope] == key:
-                raise StageFailed(UNAVAILABLE, f"{error}; the key file of this TorchServe is {self._keys.file}") from error
+                raise StageFailed(UNAVAILABLE, f"TorchServe does not accept the key in the key file {self._keys.file}") from error
             return await call(self._keys[scope])
 
 

@@ -4,7 +4,7 @@ Keys are on: TorchServe opens its gRPC ports whatever one does, on loopback, whe
 long as TorchServe (`token_expiration_min`), it writes new ones at each start, and clients read them again when theirs is refused.
 The model API is closed (`enable_model_api=false`) and archives come from the model store alone (`allowed_urls`).
 
-The heap is small and collected serially: on 2 cores that costs the least CPU (0.66 ms p10 per call against 0.77 ms with G1).
+The heap is small and collected serially: on 2 cores 0.72 ms per gRPC call (10th percentile of a busy machine), 0.79 ms with G1.
 """
 
 from __future__ import annotations

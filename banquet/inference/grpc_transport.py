@@ -24,8 +24,9 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 2**20),
     # A restarted TorchServe is found at once; the default waits up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
+    # How long one attempt may take: a JVM that has just started needs a while to shake hands.
+    ("grpc.min_reconnect_backoff_ms", 2000),
 )
 _REASONS = {grpc.StatusCode.DEADLINE_EXCEEDED: TIMEOUT, grpc.StatusCode.RESOURCE_EXHAUSTED: MODEL_ERROR}
 

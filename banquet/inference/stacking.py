@@ -59,9 +59,9 @@ def _stacked(arrays: Sequence[NDArray[Any]], *, left: bool) -> NDArray[Any]:
 
 def _lengths(rows: NDArray[Any]) -> list[int]:
     """How many entries of each line are left when trailing -1 are cut off."""
-    if rows.shape[1] == 0:
-        return [0] * len(rows)
+    count, width = rows.shape
+    if width == 0 or (rows[:, -1] != -1).all():
+        return [width] * count
     kept = rows != -1
-    lengths = np.where(kept.any(axis=1), rows.shape[1] - kept[:, ::-1].argmax(axis=1), 0)
-    result: list[int] = lengths.tolist()
-    return result
+    lengths: list[int] = np.where(kept.any(axis=1), width - kept[:, ::-1].argmax(axis=1), 0).tolist()
+    return lengths

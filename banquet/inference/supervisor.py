@@ -40,7 +40,11 @@ class TorchServe:
     def __init__(self, settings: TorchServeSettings) -> None:
         """Writes the configuration. Raises `BadSettings` naming what does not hold together."""
         self._lock = _sole_user(settings.run_folder)
-        self._installed = install(settings)
+        try:
+            self._installed = install(settings)
+        except BadSettings:
+            self._lock.close()
+            raise
         self.address = self._installed.address
         self.grpc_address = self._installed.grpc_address
         self.metrics_url = self._installed.metrics_url
@@ -159,7 +163,8 @@ async def _end(process: asyncio.subprocess.Process, drain_s: float) -> None:
         async with asyncio.timeout(drain_s):
             await process.wait()
     except TimeoutError:
-        log.warning("TorchServe did not end within %.1f s; killed", drain_s)
+        if drain_s:
+            log.warning("TorchServe did not end within %.1f s; killed", drain_s)
     _kill_group(process)
     await process.wait()
 

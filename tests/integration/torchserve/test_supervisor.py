@@ -91,7 +91,7 @@ async def test_metrics_are_there_for_prometheus(torchserve):
         assert b"ts_inference_requests_total" in answer.read()
 
 
-async def test_a_worker_hears_of_the_settings_and_of_no_secret(torchserve, settings, tmp_path):
+async def test_a_worker_hears_of_the_settings_and_of_no_secret(torchserve):
     """What handlers need is in their environment; what is in ours stays with us."""
     [worker] = psutil.Process(torchserve.pid).children()
     environment = worker.environ()
