@@ -19,16 +19,16 @@ class RetrievalPreset:
     dim: int = 64
     blocks: int = 2
     heads: int = 2
-    dropout: float = 0.2
-    id_dropout: float = 0.05
+    dropout: float = 0.1
+    id_dropout: float = 0.02
     epochs: int = 4
     patience: int = 2
     batch: int = 128
     smallest_batch: int = 16
     stride: int = 25
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     weight_decay: float = 0.01
-    fewest_steps: int = 400
+    fewest_steps: int = 500
     largest_softmax: int = 50_000
     samples: int = 4096
 
@@ -53,7 +53,7 @@ class RankingPreset:
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
-    fewest_steps: int = 300
+    fewest_steps: int = 250
     nearest: int = 40
     sampled: int = 24
     pool: int = 500
@@ -70,7 +70,11 @@ class Preset:
 
 PRESETS = {
     "quick": Preset("quick"),
-    "full": Preset("full", RetrievalPreset(epochs=24, patience=4), RankingPreset(epochs=8, patience=3)),
+    "full": Preset(
+        "full",
+        RetrievalPreset(epochs=24, patience=4, dropout=0.2, id_dropout=0.05, learning_rate=2e-3),
+        RankingPreset(epochs=8, patience=3),
+    ),
 }
 
 

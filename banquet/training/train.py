@@ -48,8 +48,8 @@ def train(
 ) -> Path:
     """Train on the dataset in `data_dir` and put the release in force under `release_root`; returns its folder.
 
-    What is served are the models that validation chose. They never saw the last two interactions of each user, which tell how good
-    they are; histories in serving have them all the same.
+    What is served are the models that validation chose. They never saw the last two interactions of each user, which tell how
+    good they are; histories in serving have them all the same.
 
     Raises `BadData`, `BadSettings` or `BadRelease`; then nothing has changed under `release_root`.
     """

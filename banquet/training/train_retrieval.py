@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Validation takes no more users than this: which epoch is best is clear long before.
 VALID_USERS = 10_000
 # An epoch has about so many steps at least, before its batches are made any larger.
-STEPS_OF_SMALL_DATA = 25
+STEPS_OF_SMALL_DATA = 80
 
 
 class Scorer:
