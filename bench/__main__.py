@@ -1,4 +1,4 @@
-"""`python -m bench serving --data DIR --json FILE`: measures, and prints what came of it."""
+"""`python -m bench serving|faults --data DIR --json FILE`: measures, and prints what came of it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,27 @@ import signal
 import sys
 
 from banquet.core.errors import BanquetError
-from bench import serving
+from bench import faults, serving
 from bench.stacks import NotStarted
+from bench.victims import NoVictim
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    verbs = parser.add_subparsers(required=True, metavar="serving")
-    serving.add_arguments(verbs.add_parser("serving", help="Banquet against what a good engineer would write in a day"))
+    verbs = parser.add_subparsers(required=True, metavar="serving|faults")
+    for name, benchmark, about in (
+        ("serving", serving, "Banquet against what a good engineer would write in a day"),
+        ("faults", faults, "what callers get while parts of Banquet are killed, one after the other"),
+    ):
+        verb = verbs.add_parser(name, help=about)
+        benchmark.add_arguments(verb)
+        verb.set_defaults(run=benchmark.run)
     # A SIGTERM ends this as an exception, so that everything started is ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        serving.run(parser.parse_args())
-    except (BanquetError, NotStarted) as error:
+        arguments = parser.parse_args()
+        arguments.run(arguments)
+    except (BanquetError, NotStarted, NoVictim) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
 

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import grpc
 from grpc import aio
@@ -32,6 +32,14 @@ class Sample:
     answer: bytes
 
 
+class Record(Protocol):
+    """What is told of every call when it ends; `due_s` is of `time.perf_counter`."""
+
+    def answered(self, due_s: float, late_s: float, answer: bytes) -> None: ...
+
+    def failed(self, due_s: float, code: str) -> None: ...
+
+
 @dataclass
 class Outcome:
     """What a load did: answered calls, failed ones by status code, and how long all of it took."""
@@ -39,6 +47,13 @@ class Outcome:
     samples: list[Sample] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
     elapsed_s: float = 0.0
+
+    def answered(self, due_s: float, late_s: float, answer: bytes) -> None:
+        kept = answer if len(self.samples) < KEPT_ANSWERS else b""
+        self.samples.append(Sample(time.perf_counter() - due_s, late_s, kept))
+
+    def failed(self, due_s: float, code: str) -> None:  # noqa: ARG002 - as in Record
+        self.failures[code] += 1
 
     @property
     def rps(self) -> float:
@@ -83,17 +98,16 @@ class Target:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._stack.aclose()
 
-    async def call(self, number: int, due_s: float, outcome: Outcome) -> None:
+    async def call(self, number: int, due_s: float, record: Record) -> None:
         """Sends request `number`, and counts its latency from when it was due."""
         send = self._calls[number % len(self._calls)]
         late_s = time.perf_counter() - due_s
         try:
             answer = await send(self._requests[number % len(self._requests)], timeout=self._timeout_s)
         except grpc.RpcError as error:
-            outcome.failures[error.code().name] += 1
+            record.failed(due_s, error.code().name)
         else:
-            kept = answer if len(outcome.samples) < KEPT_ANSWERS else b""
-            outcome.samples.append(Sample(time.perf_counter() - due_s, late_s, kept))
+            record.answered(due_s, late_s, answer)
 
 
 async def closed_loop(target: Target, *, concurrency: int, seconds: float, max_calls: int = MAX_CALLS) -> Outcome:
@@ -117,12 +131,22 @@ async def closed_loop(target: Target, *, concurrency: int, seconds: float, max_c
 
 
 async def open_loop(target: Target, *, rate_per_s: float, seconds: float, max_calls: int = MAX_CALLS, seed: int = 0) -> Outcome:
+    """What came of calls that left at random moments."""
+    outcome = Outcome()
+    started_s = time.perf_counter()
+    await fire(target, outcome, rate_per_s=rate_per_s, seconds=seconds, max_calls=max_calls, seed=seed)
+    outcome.elapsed_s = time.perf_counter() - started_s
+    return outcome
+
+
+async def fire(
+    target: Target, record: Record, *, rate_per_s: float, seconds: float, max_calls: int = MAX_CALLS, seed: int = 0
+) -> None:
     """Calls leave at random moments, `rate_per_s` on average, whether or not earlier ones were answered.
 
     Latency counts from when a call was due, not from when it left: what a slow generator or server holds up is counted in.
     """
     _check(seconds, max_calls)
-    outcome = Outcome()
     started_s = time.perf_counter()
     async with asyncio.TaskGroup() as under_way:
         for number, after_s in enumerate(_moments(rate_per_s, seconds, max_calls, seed)):
@@ -130,9 +154,7 @@ async def open_loop(target: Target, *, rate_per_s: float, seconds: float, max_ca
             early_s = due_s - time.perf_counter()
             if early_s > 0:
                 await asyncio.sleep(early_s)
-            under_way.create_task(target.call(number, due_s, outcome))
-    outcome.elapsed_s = time.perf_counter() - started_s
-    return outcome
+            under_way.create_task(target.call(number, due_s, record))
 
 
 def percentile(values: Iterable[float], percent: float) -> float:

@@ -43,6 +43,16 @@ def machine() -> dict[str, Any]:
     }
 
 
+def circumstances(workload: Mapping[str, Any]) -> dict[str, Any]:
+    """How every result begins."""
+    return {
+        "commit": commit(),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "workload": dict(workload),
+    }
+
+
 def result(
     *,
     workload: Mapping[str, Any],
@@ -52,10 +62,7 @@ def result(
 ) -> dict[str, Any]:
     """`banquet` and `naive` hold at least `p50_ms`, `p99_ms` (at concurrency 1) and `rps` (the best closed-loop one)."""
     return {
-        "commit": commit(),
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "workload": dict(workload),
+        **circumstances(workload),
         "ratio": {"throughput": banquet["rps"] / naive["rps"], "p50": naive["p50_ms"] / banquet["p50_ms"]},
         "banquet": dict(banquet),
         "naive": dict(naive),
@@ -72,10 +79,10 @@ def write(body: Mapping[str, Any], file: Path) -> None:
 
 def show(body: Mapping[str, Any]) -> None:
     """For a person: the ratio first, then how it came about."""
-    ratio, about = body["ratio"], body["machine"]
+    ratio = body["ratio"]
     table = Table(
         title=f"Banquet answers {ratio['throughput']:.1f} times as many requests, {ratio['p50']:.1f} times sooner (p50)",
-        caption=f"{about['cores']} cores of {about['cpu']} · commit {body['commit']} · {_in_words(body['workload'])}",
+        caption=caption(body),
         title_justify="left",
         caption_justify="left",
     )
@@ -96,6 +103,12 @@ def show(body: Mapping[str, Any]) -> None:
     Console().print(
         table, stages, f"Outside the model calls: {cost:.2f} ms. The two agree on {body['agreement']:.1%} of the items."
     )
+
+
+def caption(body: Mapping[str, Any]) -> str:
+    """A result's circumstances in words."""
+    about = body["machine"]
+    return f"{about['cores']} cores of {about['cpu']} · commit {body['commit']} · {_in_words(body['workload'])}"
 
 
 def _in_words(workload: Mapping[str, Any]) -> str:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from banquet.app.demo import make
-from banquet.app.settings import Settings, read_settings
 from banquet.releases import registry
-from banquet.training.datasets.dataset import Dataset
-from bench import report, stacks
-from bench.answers import agreement, requests_for
+from bench import report, stacks, workspace
+from bench.answers import agreement
 from bench.measure import Measured, Plan
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
+    from banquet.app.settings import Settings
     from bench.stacks import Stack
-
-PLACEMENT = "home"
-SEED = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +49,17 @@ class Workload:
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, help="data to use: whatever `banquet data import` takes; synthetic by default")
-    parser.add_argument("--json", type=Path, required=True, help="file for the result")
-    parser.add_argument("--settings", type=Path, help="YAML file of Banquet's settings")
-    parser.add_argument("--preset", choices=["quick", "full"], default="quick", help="how long to train, if there is no release")
-    parser.add_argument("--limit", type=int, default=20, help="items per answer")
+    workspace.add_arguments(parser)
     parser.add_argument("--candidates", type=int, default=500, help="items ranked by naive; Banquet's are in its placements file")
-    parser.add_argument("--users", type=int, default=500, help="different users, drawn by seed, asked for in turn")
     parser.add_argument("--concurrency", default="1,8,32", help="closed-loop callers, one phase each; 1 is always there")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each phase")
     parser.add_argument("--warm-up", type=float, default=5.0, help="seconds of load before measuring")
     parser.add_argument("--rounds", type=int, default=2, help="turns of each stack")
-    parser.add_argument("--connections", type=int, default=8, help="connections of the concurrent phases")
 
 
 def run(arguments: Namespace) -> None:
-    settings = read_settings(arguments.settings)
-    make(settings, arguments.data, arguments.preset, SEED)
+    settings = workspace.prepare(arguments)
     workload = Workload.of(arguments)
-    dataset = Dataset.load(settings.workspace / "data")
     release = registry.resolve(settings.releases, settings.release or None)
     banquet, naive = Measured("banquet"), Measured("naive")
     sides: list[tuple[Measured, Stack]] = [
@@ -85,7 +69,7 @@ def run(arguments: Namespace) -> None:
     planned = plan(settings, workload)
     _take_turns(sides, planned, workload.rounds)
     body = report.result(
-        workload={**describe(settings, workload), "users_asked_for": len(planned.requests), **facts(dataset)},
+        workload={**workspace.facts(settings), **describe(workload), "users_asked_for": len(planned.requests)},
         banquet=banquet.summary(),
         naive=naive.summary(),
         agreement=agreement(banquet.tops, naive.tops),
@@ -95,35 +79,18 @@ def run(arguments: Namespace) -> None:
 
 
 def plan(settings: Settings, workload: Workload) -> Plan:
-    """Asks for users drawn by seed from the dataset."""
-    known = pq.read_table(settings.workspace / "data" / "users.parquet", columns=["user_id"])["user_id"].to_pylist()
-    users = random.Random(SEED).sample(known, min(workload.users, len(known)))
-    requests = requests_for(users, placement=PLACEMENT, limit=workload.limit)
+    requests = workspace.draw_requests(settings, workload.users, workload.limit)
     return Plan(requests, workload.concurrency, workload.seconds, workload.warm_up_s, workload.connections)
 
 
-def facts(dataset: Dataset) -> dict[str, Any]:
+def describe(workload: Workload) -> dict[str, Any]:
     return {
-        "dataset": dataset.name,
-        "dataset_users": dataset.users.num_rows,
-        "dataset_items": dataset.items.num_rows,
-        "dataset_interactions": dataset.interactions.num_rows,
-    }
-
-
-def describe(settings: Settings, workload: Workload) -> dict[str, Any]:
-    return {
-        "placement": PLACEMENT,
         "limit": workload.limit,
         "candidates": workload.candidates,
         "concurrency": list(workload.concurrency),
         "seconds": workload.seconds,
         "rounds": workload.rounds,
         "connections": workload.connections,
-        "server_processes": settings.gateways,
-        "model_workers": settings.torchserve.workers,
-        "model_threads": settings.torchserve.threads,
-        "backend": settings.torchserve.backend,
     }
 
 

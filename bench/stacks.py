@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING
@@ -33,14 +34,29 @@ class NotStarted(RuntimeError):
     """A stack ended or said nothing in time; the text has its last words."""
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running `banquet up`: the gateway's address and the process that started everything else."""
+
+    address: str
+    pid: int
+
+
 @contextmanager
 def banquet(settings: Settings, settings_file: Path | None) -> Iterator[str]:
     """`banquet up` with its settings, on a free port; gives the gateway's address once it is ready."""
+    with banquet_up(settings, settings_file) as served:
+        yield served.address
+
+
+@contextmanager
+def banquet_up(settings: Settings, settings_file: Path | None) -> Iterator[Served]:
+    """As `banquet`, for whoever needs the process as well."""
     (port,) = free_ports(1)
     told = ["--settings", str(settings_file)] if settings_file else []
     command = ["-c", "from banquet.app.cli import main; main()", "up", "--port", str(port), "--metrics-port", "0", *told]
-    with process("banquet", command, "Banquet is ready", settings.logs):
-        yield f"127.0.0.1:{port}"
+    with process("banquet", command, "Banquet is ready", settings.logs) as pid:
+        yield Served(f"127.0.0.1:{port}", pid)
 
 
 @contextmanager
@@ -61,8 +77,8 @@ def naive(settings: Settings, release: Path, candidates: int) -> Iterator[str]:
 
 
 @contextmanager
-def process(name: str, arguments: Sequence[str], ready: str, logs: Path) -> Iterator[None]:
-    """A Python child that says `ready` on standard output; what it says on standard error goes to `logs/bench-<name>.log`."""
+def process(name: str, arguments: Sequence[str], ready: str, logs: Path) -> Iterator[int]:
+    """A Python child that says `ready` on standard output, by its pid; its standard error goes to `logs/bench-<name>.log`."""
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"bench-{name}.log"
     with log.open("wb") as errors:
@@ -77,7 +93,8 @@ def process(name: str, arguments: Sequence[str], ready: str, logs: Path) -> Iter
         if not _says(child.stdout, ready):
             last = log.read_text(errors="replace").splitlines()[-5:]
             raise NotStarted(f"{name} is not ready after {START_S:.0f} s or has ended; {log} ends with:\n" + "\n".join(last))
-        yield
+        # The leash has become the command: one process.
+        yield child.pid
     finally:
         _stop(child)
 
