@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?=
-GENERATED := banquet/v1
+GENERATED := banquet/v1 banquet/inference/torchserve_pb2.py banquet/inference/torchserve_pb2.pyi
 
 .PHONY: help setup protos format lint test test-quick bench demo up clean
 
@@ -21,9 +21,11 @@ $(READY): pyproject.toml clients/python/pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e clients/python -e '.[dev]'
 	touch $@
 
-protos: $(READY) ## Generate banquet/v1 from protos
+protos: $(READY) ## Generate the messages from the protos
 	$(BIN)/python -m grpc_tools.protoc -I protos --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
 	  --python_out=. --grpc_python_out=. --mypy_out=quiet:. protos/banquet/v1/*.proto
+	$(BIN)/python -m grpc_tools.protoc -I . --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+	  --python_out=. --mypy_out=quiet:. banquet/inference/torchserve.proto
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff format .
@@ -31,7 +33,7 @@ format: $(READY) ## Format the code
 
 lint: $(READY) protos ## Check protos, generated code, style, types and layers
 	$(BIN)/buf lint
-	git diff --exit-code -- $(GENERATED) || { echo "banquet/v1 is stale: run 'make protos' and commit"; exit 1; }
+	git diff --exit-code -- $(GENERATED) || { echo "generated code is stale: run 'make protos' and commit"; exit 1; }
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

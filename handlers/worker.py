@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from pathlib import Path
@@ -65,6 +66,8 @@ class Worker:
         self._category_sizes = [len(feature.vocabulary) for feature in release.manifest.schema.user if feature.kind == "category"]
         self.catalogues = ResidentCatalogues(Path(folder), ItemSide(release.manifest.schema, loaded.graphs).encode)
         self.catalogues.start()
+        # TorchServe's worker writes two lines per job at INFO, which its frontend parses: a third of a small job's cost.
+        logging.getLogger().setLevel(logging.WARNING)
 
     def answer(self, request: Mapping[str, object], predict: Callable[[Job, ResidentItems], Mapping[str, NDArray[Any]]]) -> bytes:
         """One job's answer; what is wrong with a job becomes the answer's `error` and `detail`."""

@@ -24,12 +24,10 @@ MODELS = {
     "cascade": ("item_encoder", "history_encoder", "ranker_items", "ranker"),
 }
 # How many workers there are is for the server to say; an archive that named a number would overrule it.
+# Time-outs, queue and number of workers are the server's to set; whatever stands here would override it.
 CONFIG = b"""\
 # The gateway joins queries into one job; with 1, TorchServe never waits for more of them, whatever its batch delay.
 batchSize: 1
-responseTimeout: 5
-startupTimeout: 120
-jobQueueSize: 64
 # After so long TorchServe gives up restarting a worker and lets jobs wait without an answer.
 maxRetryTimeoutInSec: 86400
 deviceType: cpu

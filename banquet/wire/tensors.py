@@ -12,7 +12,6 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors.numpy import save
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +31,8 @@ _DTYPES = {
     "F32": np.dtype(np.float32),
     "F64": np.dtype(np.float64),
 }
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_ALIGNMENT = 8
 
 
 class BadTensors(ValueError):
@@ -39,9 +40,29 @@ class BadTensors(ValueError):
 
 
 def pack(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
-    """Serialize arrays (C-contiguous, any shape) and text metadata."""
-    content: bytes = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, dict(metadata or {}) or None)
-    return content
+    """Serialize arrays (any shape) and text metadata. Raises `BadTensors` naming an array of a type the format lacks.
+
+    Written here because it is on the way of every query: the library takes twice as long for small arrays.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    bodies: list[bytes] = []
+    end = 0
+    # Wide types first, so that every array is aligned to its own type.
+    for name, array in sorted(arrays.items(), key=lambda item: -item[1].dtype.itemsize):
+        body = array.tobytes()
+        begin, end = end, end + len(body)
+        header[name] = {"dtype": _name_of(name, array.dtype), "shape": array.shape, "data_offsets": (begin, end)}
+        bodies.append(body)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    return b"".join((struct.pack("<Q", len(text)), text, *bodies))
+
+
+def _name_of(name: str, dtype: np.dtype[Any]) -> str:
+    known = _NAMES.get(dtype)
+    if known is None:
+        raise BadTensors(f"array {name!r} is {dtype}; allowed: {', '.join(str(known) for known in _NAMES)}")
+    return known
 
 
 def unpack(buffer: bytes | bytearray | memoryview | Array) -> tuple[dict[str, Array], dict[str, str]]:

@@ -100,11 +100,11 @@ def test_torchserve_finds_the_manifest_its_archiver_would_write(release, tmp_pat
 
 
 def test_torchserve_runs_the_model_as_the_gateway_expects(release, tmp_path):
-    """One job at a time, killed after seconds; how many workers there are is left to the server."""
+    """One job at a time; time-outs, queue and number of workers are left to the server."""
     with zipfile.ZipFile(build(release, tmp_path)["cascade"].path) as zipped:
         config = yaml.safe_load(zipped.read("model-config.yaml"))
-    assert (config["batchSize"], config["responseTimeout"]) == (1, 5)
-    assert not {"minWorkers", "maxWorkers"} & config.keys()
+    assert config["batchSize"] == 1
+    assert not {"responseTimeout", "jobQueueSize", "minWorkers", "maxWorkers"} & config.keys()
 
 
 def test_an_archive_verifies(release, tmp_path):
