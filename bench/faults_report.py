@@ -15,7 +15,7 @@ from bench.victims import FAULTS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.faults import Strike
+    from bench.strikes import Strike
     from bench.timeline import Timeline
 
 # As long before a fault as after it, so that both percentiles are of as many calls; longer when the outage is.

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bench.faults import Strike
 from bench.faults_report import result, show
+from bench.strikes import Strike
 from bench.timeline import Call, Timeline
 from bench.victims import FAULTS
 
