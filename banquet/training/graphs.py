@@ -79,8 +79,9 @@ class RankerScores(nn.Module):
         given = dict(zip(self.names, inputs, strict=True))
         user = self.ranker.user(given.get("user_categories"), given.get("user_numbers"))
         user = user.expand(given["mask"].shape[0], -1)[:, None]
-        click, like = self.ranker(user, given["history"], given["mask"][:, None], given["candidates"], given["retrieval_scores"])
-        return self.ranker.score(click, like)
+        scores = given["retrieval_scores"]
+        correction, like = self.ranker(user, given["history"], given["mask"][:, None], given["candidates"], scores)
+        return self.ranker.score(scores, correction, like)
 
 
 def encode_items(encoder: ItemEncoder, given: dict[str, Tensor]) -> Tensor:

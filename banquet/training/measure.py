@@ -61,7 +61,7 @@ def measure_ranking(cascade: Cascade, split: Split, rng: np.random.Generator) ->
         model["log_loss"] = log_loss(test.positive, 1 / (1 + np.exp(-like[:, 0])))
     return {
         "cascade": cascade.metrics(unseen_targets(log, split.test)),
-        "like_weight": float(cascade.model.like_weight),
+        "weights": {"click": round(float(cascade.model.click_weight), 2), "like": round(float(cascade.model.like_weight), 2)},
         "task": "liked or not, among the rated" if log.has_ratings else f"taken or one of {OTHERS} drawn by popularity",
         "rows": len(test.rows),
         "model": model,

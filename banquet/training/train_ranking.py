@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Windows = tuple[Ints, Ints, Ints]
 
-# More clicks than this per epoch, or more users in validation, teach nothing new.
+# More clicks than this per epoch, or users in validation (after an epoch, and at last), teach nothing new.
 MOST_CLICKS = 300_000
-VALID_USERS = 2_000
+EPOCH_USERS = 2_000
+VALID_USERS = 10_000
 # Retrieval scores are put on a scale that this many targets show.
 SCALE_TARGETS = 500
 
@@ -81,13 +82,14 @@ class RankingTrainer:
                 losses.append(schedule.step(click + self._like_loss(model, *window) if log.has_ratings else click))
                 progress.advance()
             model.eval()
-            ndcg = cascade.choose_like_weight(valid)
+            ndcg = cascade.choose_weights(valid[:EPOCH_USERS])
             likes = self._like_auc(cascade) if log.has_ratings else 0.0
-            told = f" like AUC {likes:.4f} at weight {float(model.like_weight):.2f}" if log.has_ratings else ""
+            told = f" like AUC {likes:.4f}" if log.has_ratings else ""
             progress.note(f"epoch {epoch}/{epochs} loss {np.mean(losses):.3f} valid NDCG@10 {ndcg:.4f}{told}")
             if not best.goes_on(ndcg + likes):
                 break
         best.restore()
+        cascade.choose_weights(valid)
         return model
 
     def _click_targets(self) -> Ints:
@@ -120,8 +122,8 @@ class RankingTrainer:
         worth = torch.zeros(rows.shape[1])
         if rest:
             worth[1 + nearest :] = math.log(rest / picks.shape[1])
-        click, _ = cascade.logits(targets, rows.numpy(), retrieval)
-        return first_of(click + worth)
+        correction, _ = cascade.logits(targets, rows.numpy(), retrieval)
+        return first_of(retrieval + correction + worth)
 
     def _cold_loss(self, model: Ranker, targets: Ints) -> Tensor:
         """The same for a user without history, whose candidates come by popularity; corrected for it (logQ)."""
@@ -130,7 +132,7 @@ class RankingTrainer:
         drawn = self.rng.choice(moments.log.n_items, n_drawn, p=self.popularity)
         rows = np.concatenate([moments.log.item[targets][:, None], np.tile(drawn, (len(targets), 1))], 1)
         nothing = torch.zeros(len(targets), 1, 1)
-        click, _ = model(
+        correction, _ = model(
             moments.user(model, targets[:, None]),
             nothing.expand(-1, 1, model.shape.item_dim),
             nothing,
@@ -140,7 +142,7 @@ class RankingTrainer:
         log_q = torch.from_numpy(np.log(n_drawn * self.popularity[drawn])).to(torch.float32)
         same = torch.from_numpy(rows == rows[:, :1])
         same[:, 0] = False
-        return first_of((click - functional.pad(log_q, (1, 0))).masked_fill(same, -torch.inf))
+        return first_of((correction - functional.pad(log_q, (1, 0))).masked_fill(same, -torch.inf))
 
     def _like_windows(self, count: int) -> list[Windows]:
         """One epoch of windows over all that may train, cut into `count` parts: users and ends of each window."""

@@ -88,13 +88,14 @@ class LowRankCross(nn.Module):
 
 
 class Ranker(nn.Module):
-    """Two heads over the same features: will the user take it (added to the retrieval score), and will they like it.
+    """Two heads over the same features: will the user take it (a correction of the retrieval score), and will they like it.
 
-    `score` joins them into the one that is served: click + like_weight * log P(like).
+    `score` joins them into the one that is served: retrieval score + click_weight * correction + like_weight * log P(like).
     """
 
     score_mean: Tensor
     score_scale: Tensor
+    click_weight: Tensor
     like_weight: Tensor
 
     def __init__(self, shape: RankerShape) -> None:
@@ -112,12 +113,13 @@ class Ranker(nn.Module):
         nn.init.zeros_(self.heads.bias)
         self.register_buffer("score_mean", torch.zeros(()))
         self.register_buffer("score_scale", torch.ones(()))
+        self.register_buffer("click_weight", torch.ones(()))
         self.register_buffer("like_weight", torch.zeros(()))
 
     def forward(
         self, user: Tensor, history: Tensor, mask: Tensor, candidates: Tensor, retrieval_scores: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Click and like logits [B, C] of candidates [B, C, F]; user [B, 1 or C, U], history [B, L, F], mask as in pooling."""
+        """Correction and like logit [B, C] of candidates [B, C, F]; user [B, 1 or C, U], history [B, L, F], mask as pooling's."""
         what = candidates[..., : self.shape.item_dim]
         pooled = self.pooling(history[..., : self.shape.item_dim], mask, what)
         near = ((retrieval_scores - self.score_mean) / self.score_scale)[..., None]
@@ -130,8 +132,8 @@ class Ranker(nn.Module):
         for layer in self.deep:
             deep = self.dropout(functional.relu(layer(deep)))
         logits = self.heads(torch.cat([crossed, deep], -1))
-        return retrieval_scores + logits[..., 0], logits[..., 1]
+        return logits[..., 0], logits[..., 1]
 
-    def score(self, click: Tensor, like: Tensor) -> Tensor:
-        joined: Tensor = click + self.like_weight * functional.logsigmoid(like)
+    def score(self, retrieval_scores: Tensor, correction: Tensor, like: Tensor) -> Tensor:
+        joined: Tensor = retrieval_scores + self.click_weight * correction + self.like_weight * functional.logsigmoid(like)
         return joined

@@ -37,11 +37,12 @@ def inputs(batch: int = 2, candidates: int = 3, length: int = 5) -> dict[str, to
 
 
 def test_a_new_ranker_keeps_the_retrieval_order() -> None:
-    """Before it has learned anything a click is worth its retrieval score: it cannot start worse."""
+    """Before it has learned anything its correction is nothing: it cannot start worse."""
     given = inputs()
     model = ranker()
     torch.nn.init.zeros_(model.heads.weight)
-    torch.testing.assert_close(model(**given)[0], given["retrieval_scores"])
+    correction, like = model(**given)
+    torch.testing.assert_close(model.score(given["retrieval_scores"], correction, like), given["retrieval_scores"])
 
 
 def test_no_history_is_no_opinion() -> None:
@@ -73,12 +74,14 @@ def test_a_mask_per_candidate_hides_the_future() -> None:
     torch.testing.assert_close(ranker()(**served)[0][:, 1], click[:, 1])
 
 
-def test_liking_joins_the_served_score() -> None:
-    """The served score grows with the like head's logit, by its weight."""
+def test_both_heads_join_the_served_score() -> None:
+    """Each by its weight; with both weights at 0 it is the retrieval score."""
     model = ranker()
+    scores, correction, like = torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), torch.tensor([[-3.0, 3.0]])
+    model.click_weight.fill_(1.0)
     model.like_weight.fill_(0.5)
-    click = torch.zeros(1, 2)
-    scores = model.score(click, torch.tensor([[-3.0, 3.0]]))
-    assert scores[0, 1] > scores[0, 0]
+    assert model.score(scores, correction, like)[0].argmax() == 1
     model.like_weight.fill_(0.0)
-    torch.testing.assert_close(model.score(click, torch.randn(1, 2)), click)
+    assert model.score(scores, correction, like)[0].argmax() == 0
+    model.click_weight.fill_(0.0)
+    torch.testing.assert_close(model.score(scores, correction, like), scores)
