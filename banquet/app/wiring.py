@@ -206,7 +206,12 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     events = FileEventLog(settings.feedback / "log")
     served_log = ServedLog(settings.served)
     host = TorchServeClient(torchserve_address(settings))
-    models = Batcher(host, lane_limits(settings))
+
+    def first_canary(model: str) -> ModelJob | None:
+        catalogue = follower.current()
+        return None if catalogue is None else canary_job(model, catalogue, schema, vector_size)
+
+    models = Batcher(host, lane_limits(settings), first_canary)
     sinks: tuple[Sink, ...] = (Metrics(), AnswerLog(), *((served_log,) if settings.served_log else ()))
     stages = Stages(models, users, schema, vectors, vector_size, sinks)
 

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What the rest of the way to the caller takes: no awaited stage may eat it.
+# What the rest of the way to the caller takes: no awaited stage may eat it. Longer deadlines can spare more for a busy machine.
 REPLY_RESERVE_S = 0.003
+REPLY_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class _Course:
         self.query = query
         self._budgets_s = budgets_s
         self._began_s = time.perf_counter()
+        self._reply_reserve_s = max(REPLY_RESERVE_S, REPLY_SHARE * query.deadline.remaining_s())
         self._degradations: list[Degradation] = []
         self._timings: list[Timing] = []
 
@@ -129,7 +131,7 @@ class _Course:
     async def _guard(self, stage: str, work: Awaitable[T]) -> T | None:
         """Await a stage within its budget; late or broken costs its own part of the answer, never the answer."""
         began_s = time.perf_counter()
-        remaining_s = self.query.deadline.remaining_s() - REPLY_RESERVE_S
+        remaining_s = self.query.deadline.remaining_s() - self._reply_reserve_s
         result: T | None = None
         try:
             async with asyncio.timeout(min(self._budgets_s.get(stage, remaining_s), remaining_s)):

@@ -18,6 +18,8 @@ from banquet.inference.failures import MODEL_ERROR, OVERLOADED, TIMEOUT, UNAVAIL
 from banquet.inference.stacking import split, stack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from banquet.core.stages import ModelJob
     from banquet.inference.host import ModelHost
 
@@ -62,7 +64,10 @@ class _Waiting:
 class Lane:
     """Joins the queries of one model. Raises what `core.stages.ModelClient` raises."""
 
-    def __init__(self, model: str, host: ModelHost, limits: LaneLimits) -> None:
+    def __init__(
+        self, model: str, host: ModelHost, limits: LaneLimits, canary: Callable[[], ModelJob | None] = lambda: None
+    ) -> None:
+        self._canary = canary
         self._model = model
         self._host = host
         self._limits = limits
@@ -169,7 +174,7 @@ class Lane:
 
     async def _send_canary(self) -> None:
         """The last job that went well once more: one that never did may be what brings the worker down. Any answer will do."""
-        job = self._last_good
+        job = self._last_good or self._canary()
         if job is None:
             return
         try:
