@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+INTERNAL = "internal error; the gateway's log has the details"
 STATUS_OF = {
     BadRequest: grpc.StatusCode.INVALID_ARGUMENT,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -65,7 +66,7 @@ def _unary(handle: Any) -> Any:
             raise
         except Exception:
             log.exception("bug while answering %s", type(request).__name__)
-            await context.abort(grpc.StatusCode.INTERNAL, "internal error; the gateway's log has the details")
+            await context.abort(grpc.StatusCode.INTERNAL, INTERNAL)
 
     return answered
 
@@ -73,9 +74,19 @@ def _unary(handle: Any) -> Any:
 def _streaming(handle: Any) -> Any:
     async def answered(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         try:
-            async for response in handle(requests, context):
+            async for response in handle(_checked(requests), context):
                 yield response
         except BanquetError as error:
             await context.abort(status_of(error), str(error))
+        except grpc.aio.AbortError:
+            raise
+        except Exception:
+            log.exception("bug while answering a stream")
+            await context.abort(grpc.StatusCode.INTERNAL, INTERNAL)
+
+    async def _checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for request in requests:
+            _check_size(request)
+            yield request
 
     return answered

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from banquet.api import limits
+from banquet.core.catalogue import as_number
 from banquet.core.errors import BadRequest
 from banquet.core.query import AttributeFilter, Query
 from banquet.v1 import recommendation_pb2 as pb
@@ -131,6 +132,11 @@ def _filters(filters: Iterable[pb.AttributeFilter], catalogue: Catalogue) -> tup
             known = ", ".join(sorted(catalogue.file.columns))
             raise BadRequest(f"filters.attribute {wanted.attribute[:64]!r} is not in the catalogue; allowed: {known}")
         checked_count(f"number of values of filter {wanted.attribute!r}", len(wanted.values), 1, limits.MAX_FILTER_VALUES)
+        wrong = next((value for value in wanted.values if as_number(value) is None), None)
+        if wrong is not None and catalogue.file.columns[wanted.attribute].kind == "number":
+            raise BadRequest(
+                f"filters.values {wrong[:64]!r} of {wanted.attribute!r} is not a number; allowed: numbers, true, false"
+            )
     return tuple(AttributeFilter(wanted.attribute, tuple(wanted.values)) for wanted in filters)
 
 

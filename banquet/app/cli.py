@@ -26,7 +26,7 @@ class OneLineErrors(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except BanquetError as error:
+        except (BanquetError, OSError) as error:
             fail(str(error), EXIT_BAD_INPUT)
 
 

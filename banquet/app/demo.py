@@ -15,7 +15,7 @@ from banquet_client import BanquetClient, ClientError, Event
 
 from banquet.app.tables import answer_facts, answer_table, show
 from banquet.core.errors import BadSettings, BanquetError
-from banquet.wire.files import write_atomically
+from banquet.wire.files import sha256_of, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,21 +33,21 @@ SHOWN_ITEMS = 5
 
 @dataclass
 class Ledger:
-    """What was made from what, so that a second run does none of it again; a file of `step: key` in the workspace."""
+    """What was made from what, so that a second run does none of it again; a JSON file in the workspace."""
 
     path: Path
 
-    def once(self, step: str, key: str, work: Callable[[], object]) -> None:
-        """Do a step unless it was done with this key; it is noted only after it succeeded."""
+    def once(self, step: str, key: str, made: Path, work: Callable[[], object]) -> None:
+        """Do a step unless it was done with this key and the file it `made` is still that one; noted only after it succeeded."""
         done = json.loads(self.path.read_text()) if self.path.exists() else {}
-        if done.get(step) == key:
+        if done.get(step) == [key, _digest(made)]:
             print(f"  {step}: done already")
             return
         print(f"  {step} ...", flush=True)
         began_s = time.monotonic()
         work()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path, json.dumps({**done, step: key}, indent=1).encode())
+        write_atomically(self.path, json.dumps({**done, step: [key, _digest(made)]}, indent=1).encode())
         print(f"  {step}: {time.monotonic() - began_s:.0f} s")
 
 
@@ -62,24 +62,31 @@ def make(settings: Settings, data: Path | None, preset: str, seed: int) -> None:
     from banquet.training.train import train
 
     dataset = settings.workspace / "data"
+    if data is not None and data.resolve() == dataset.resolve():
+        raise BadSettings(f"--data {data} is where the demo keeps its data; name what it should import, or leave it out")
     ledger = Ledger(settings.workspace / "demo.json")
     source = "synthetic" if data is None else fingerprint(data)
 
     def write_data() -> None:
         refuse_to_replace(dataset)
-        (synthesize(seed=seed) if data is None else import_data(data)).write(dataset)
+        (synthesize(users=1000, items=500, events=40_000, seed=seed) if data is None else import_data(data)).write(dataset)
 
     def train_release() -> None:
         train(dataset, settings.releases, preset, seed)
 
-    ledger.once("data", f"{source} {seed}", write_data)
-    ledger.once("train", f"{source} {preset} {seed}", train_release)
+    ledger.once("data", f"{source} {seed}", dataset / "dataset.json", write_data)
+    trained_on = _digest(dataset / "dataset.json")
+    ledger.once("train", f"{trained_on} {preset} {seed}", settings.releases / registry.CURRENT, train_release)
     # Both look for themselves whether there is anything to do.
     built = build(registry.resolve(settings.releases), settings.model_store)
     print(f"  archives: {'done' if any(archive.written for archive in built) else 'done already'}")
     print("  features ...", flush=True)
     prepared = prepare(dataset, settings.feature_repo, settings.catalogue)
     print(f"  features: {'done' if prepared.redone else 'done already'}")
+
+
+def _digest(file: Path) -> str:
+    return sha256_of(file) if file.exists() else ""
 
 
 def fingerprint(data: Path) -> str:

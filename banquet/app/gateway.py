@@ -1,4 +1,4 @@
-"""One gateway process: `python -m banquet.app.gateway SETTINGS.json INDEX`, a child of `banquet up`."""
+"""One gateway process: `python -m banquet.app.gateway SETTINGS.json INDEX PARENT`, a child of `banquet up`."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ def _server(settings: Settings, parts: Parts) -> tuple[grpc.aio.Server, Readines
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(names, server)
-    server.add_insecure_port(f"{settings.host}:{settings.port}")
+    server.add_insecure_port(settings.address)
     return server, readiness
 
 
 def main() -> None:
-    end_with_parent()
+    end_with_parent(int(sys.argv[3]))
     settings = read_settings(**json.loads(Path(sys.argv[1]).read_text()))
     index = int(sys.argv[2])
     log_to_stderr(settings.log_level)

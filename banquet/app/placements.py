@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from banquet.core.errors import BadSettings
 
@@ -51,6 +51,15 @@ class PlacementSettings(Part):
     scorer: ScorerSettings | None = None
     selector: Annotated[TopKSettings | MmrSettings, Field(discriminator="kind")] = TopKSettings(kind="top_k")
     budgets_ms: dict[str, PositiveFloat] = {}
+
+    @model_validator(mode="after")
+    def _budgets_are_of_stages_that_wait(self) -> PlacementSettings:
+        sources = [*self.sources, *([self.reserve] if self.reserve else [])]
+        stages = sorted({"users", *(source.kind for source in sources), *([self.scorer.kind] if self.scorer else [])})
+        for stage in self.budgets_ms:
+            if stage not in stages:
+                raise ValueError(f"budgets_ms has {stage!r}; allowed: {', '.join(stages)}")
+        return self
 
 
 class PlacementsFile(Part):

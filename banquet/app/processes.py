@@ -25,11 +25,11 @@ LONGEST_PAUSE_S = 10.0
 HEALTHY_S = 30.0
 
 
-def end_with_parent() -> None:
+def end_with_parent(parent: int) -> None:
     """Ask the kernel (Linux) for SIGTERM when the parent dies, so that kill -9 of `banquet up` leaves nothing behind."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() == 1:
+        if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -85,4 +85,13 @@ class Child:
             self.restarts += 1
             log.error("%s ended with code %s; starts again in %.1f s (its log: %s)", self.name, code, pause_s, self.log_file)
             await asyncio.sleep(pause_s)
-            await self._spawn()
+            await self._respawn()
+
+    async def _respawn(self) -> None:
+        """Tried until the machine has the memory and files for it."""
+        while True:
+            try:
+                return await self._spawn()
+            except OSError as error:
+                log.error("%s cannot be started: %s; tried again in %.0f s", self.name, error, LONGEST_PAUSE_S)  # noqa: TRY400
+                await asyncio.sleep(LONGEST_PAUSE_S)

@@ -67,4 +67,8 @@ class Readiness:
             return Part(name, ready=False, detail=f"no answer within {PATIENCE_S:.0f} s")
         except BanquetError as error:
             return Part(name, ready=False, detail=str(error))
+        except Exception as error:
+            # The watch must go on whatever a check runs into.
+            log.exception("the check of %s failed", name)
+            return Part(name, ready=False, detail=f"{type(error).__name__}: {error}")
         return Part(name, ready=True)

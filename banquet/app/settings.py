@@ -29,7 +29,7 @@ class TorchServeSettings(BaseModel):
     workers: int = Field(1, ge=1, le=64, description="Worker processes per model.")
     backend: Literal["auto", "onnxruntime", "eager"] = Field("auto", description="Required backend of the handlers.")
     threads: int = Field(1, ge=1, le=64, description="Threads of one worker.")
-    max_batch: int = Field(32, ge=1, le=1024, description="Queries joined into one model call.")
+    max_batch: int = Field(32, ge=1, le=256, description="Queries joined into one model call.")
     max_in_flight: int = Field(1, ge=1, le=64, description="Model calls under way at once per model and gateway process.")
     max_queued: int = Field(256, ge=1, le=100_000, description="Queries waiting for a model call per model and gateway process.")
 
@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     torchserve: TorchServeSettings = TorchServeSettings()
     served_log: bool = Field(default=True, description="Write the served log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def address(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def releases(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import socket
 from contextlib import AsyncExitStack, contextmanager
@@ -14,7 +15,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from banquet.app.processes import Child
-from banquet.app.wiring import supervised
+from banquet.app.wiring import checked_release, supervised
 from banquet.core.errors import BadSettings
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
     settings.logs.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         port = stack.enter_context(_held_port(settings.host, settings.port))
-        settings = settings.model_copy(update={"port": port})
+        settings = settings.model_copy(update={"port": port, "release": checked_release(settings)})
+        if settings.metrics_port:
+            for index in range(settings.gateways):
+                with _held_port("127.0.0.1", settings.metrics_port + index):
+                    pass
         if not settings.torchserve.address:
             settings = await _with_torchserve(settings, stack)
         told = _write_settings(settings)
@@ -44,7 +49,7 @@ async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
             patience_s = settings.drain_s + CHILD_PATIENCE_S if child.name.startswith("gateway") else CHILD_PATIENCE_S
             await child.start()
             stack.push_async_callback(child.stop, patience_s)
-        address = f"{settings.host}:{port}"
+        address = settings.address
         watch = asyncio.create_task(_tell_when_ready(address, on_ready))
         await stop.wait()
         watch.cancel()
@@ -86,7 +91,7 @@ def _children(settings: Settings, told: Path) -> list[Child]:
         Child("builder", ["banquet.app.builder", str(told)], logs / "builder.log"),
         Child("consumer", ["banquet.app.consumer", str(told)], logs / "consumer.log"),
         *(
-            Child(f"gateway-{k}", ["banquet.app.gateway", str(told), str(k)], logs / f"gateway-{k}.log")
+            Child(f"gateway-{k}", ["banquet.app.gateway", str(told), str(k), str(os.getpid())], logs / f"gateway-{k}.log")
             for k in range(settings.gateways)
         ),
     ]

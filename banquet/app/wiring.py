@@ -165,15 +165,26 @@ def lane_limits(settings: Settings) -> LaneLimits:
     return LaneLimits(max_batch=told.max_batch, max_in_flight=told.max_in_flight, max_queued=told.max_queued)
 
 
+def checked_release(settings: Settings) -> str:
+    """The release to serve, by name, so that a process started later serves the same one.
+
+    Raises `BadSettings` or `BadRelease` for whatever a gateway could not start with.
+    """
+    read_placements(settings.placements_file)
+    FeatureRepo.open(settings.feature_repo)
+    release = registry.resolve(settings.releases, settings.release or None)
+    load(release)
+    return release.name
+
+
 def supervised(settings: Settings) -> TorchServe:
     """Our own TorchServe with the archives of the release to serve. Raises `BadSettings` or `BadRelease`."""
-    version = registry.resolve(settings.releases, settings.release or None).name
     told = settings.torchserve
     return TorchServe(
         SupervisorSettings(
             run_folder=settings.torchserve_folder,
             model_store=settings.model_store,
-            archives={model: f"{model}-{version}.mar" for model in INPUTS},
+            archives={model: f"{model}-{settings.release}.mar" for model in INPUTS},
             worker_environment={
                 "BANQUET_CATALOGUE_DIR": str(settings.catalogue.absolute()),
                 "BANQUET_BACKEND": told.backend,
@@ -204,7 +215,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     follower.start()
     users = open_user_reader(FeatureRepo.open(settings.feature_repo), settings.catalogue)
     events = FileEventLog(settings.feedback / "log")
-    served_log = ServedLog(settings.served)
+    served_log = ServedLog(settings.served) if settings.served_log else None
     host = TorchServeClient(torchserve_address(settings))
 
     def first_canary(model: str) -> ModelJob | None:
@@ -212,7 +223,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         return None if catalogue is None else canary_job(model, catalogue, schema, vector_size)
 
     models = Batcher(host, lane_limits(settings), first_canary)
-    sinks: tuple[Sink, ...] = (Metrics(), AnswerLog(), *((served_log,) if settings.served_log else ()))
+    sinks: tuple[Sink, ...] = (Metrics(), AnswerLog(), *((served_log,) if served_log else ()))
     stages = Stages(models, users, schema, vectors, vector_size, sinks)
 
     async def catalogue_is_loaded() -> None:
@@ -228,6 +239,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             if catalogue is None:
                 raise StageFailed("no_catalogue", "waiting for the catalogue")
             run = await run_canary(host, canary_job(model, catalogue, schema, vector_size), CANARY_PATIENCE_S)
+            if run.release != release.name:
+                raise StageFailed("release_mismatch", f"TorchServe has {run.release} of {model}, this gateway {release.name}")
             return run.backend
 
         return answered
@@ -248,5 +261,6 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         await users.aclose()
         await models.close()
         await host.close()
-        served_log.close()
+        if served_log is not None:
+            served_log.close()
         follower.stop()

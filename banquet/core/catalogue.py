@@ -84,7 +84,8 @@ class Catalogue:
         column = self.column(name)
         wanted = set(values)
         if column.vocabulary is None:
-            return np.isin(column.values.astype(np.float64), [float(value) for value in wanted if _is_number(value)])
+            numbers = [number for value in wanted if (number := as_number(value)) is not None]
+            return np.isin(column.values.astype(np.float64), numbers)
         known = self._codes(name, column.vocabulary)
         codes = np.array([known[text] for text in wanted if text in known], np.int32)
         hits: Mask = np.isin(column.values, codes)
@@ -95,9 +96,9 @@ class Catalogue:
         return mask
 
 
-def _is_number(text: str) -> bool:
+def as_number(text: str) -> float | None:
+    """A number, or a truth as 1 or 0, as a person writes it; None for anything else."""
     try:
-        float(text)
+        return float({"true": "1", "false": "0"}.get(text.lower(), text))
     except ValueError:
-        return False
-    return True
+        return None

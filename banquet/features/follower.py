@@ -65,6 +65,9 @@ class CatalogueFollower:
             state = (self._folder / POINTER).stat()
         except FileNotFoundError:
             return
+        except OSError as error:
+            log.warning("the catalogue's pointer cannot be read: %s", error)
+            return
         seen = (state.st_mtime_ns, state.st_ino)
         if seen == self._looked_at:
             return

@@ -105,7 +105,9 @@ def _store(path: Path, folder: Path, body: object) -> Store:
 def _redis_options(path: Path, connection: str) -> dict[str, object]:
     """Feast's `host:port,option=value,...` as redis-py's keyword arguments."""
     if "$" in connection.split(",", maxsplit=1)[0]:
-        raise BadSettings(f"{path}: connection_string {connection!r}: set that environment variable to host:port")
+        # What follows the first comma may be a password.
+        shown = connection.partition(",")[0]
+        raise BadSettings(f"{path}: connection_string {shown!r}: set that environment variable to host:port")
     options: dict[str, object] = {"host": "localhost", "port": 6379}
     for part in connection.split(","):
         name, separator, value = part.partition("=")
@@ -114,7 +116,7 @@ def _redis_options(path: Path, connection: str) -> dict[str, object]:
         else:
             host, _, port = part.partition(":")
             if port and not port.isdigit():
-                raise BadSettings(f"{path}: connection_string {connection!r}: {port!r} is not a port")
+                raise BadSettings(f"{path}: connection_string {part!r}: {port!r} is not a port")
             options |= {"host": host, "port": int(port or 6379)}
     return options
 

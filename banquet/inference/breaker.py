@@ -59,6 +59,10 @@ class Breaker:
             except StageFailed as error:
                 log.debug("the canary of %s: %s", self._model, error)
                 continue
+            except Exception:
+                # Without another try the model would never be asked again.
+                log.exception("the canary of %s failed", self._model)
+                continue
             break
         log.warning("%s answers again", self._model)
         self._failures = 0

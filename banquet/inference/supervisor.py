@@ -96,8 +96,17 @@ class TorchServe:
                 "TorchServe ended with code %s; starts again in %.2f s (its log: %s)", code, pause_s, self._installed.log_file
             )
             await asyncio.sleep(pause_s)
-            process = await self._spawn()
+            process = await self._respawned()
             self.restarts += 1
+
+    async def _respawned(self) -> asyncio.subprocess.Process:
+        """Tried until the machine has the memory and files for it."""
+        while True:
+            try:
+                return await self._spawn()
+            except OSError as error:
+                log.error("TorchServe cannot be started: %s; tried again in %.0f s", error, LONGEST_PAUSE_S)  # noqa: TRY400
+                await asyncio.sleep(LONGEST_PAUSE_S)
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         installed = self._installed

@@ -23,7 +23,6 @@ MODELS = {
     "ranking": ("item_encoder", "ranker_items", "ranker"),
     "cascade": ("item_encoder", "history_encoder", "ranker_items", "ranker"),
 }
-# How many workers there are is for the server to say; an archive that named a number would overrule it.
 # Time-outs, queue and number of workers are the server's to set; whatever stands here would override it.
 CONFIG = b"""\
 # The gateway joins queries into one job; with 1, TorchServe never waits for more of them, whatever its batch delay.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from banquet.core.candidates import Rows
+    from banquet.core.candidates import Mask, Rows
     from banquet.core.query import Query
 
 
@@ -21,3 +21,12 @@ def seen_rows(query: Query) -> Rows:
     """Rows that must not come back: the history, the caller's exclusions and the item on the page."""
     rows = query.catalogue.rows_of([*query.user.history, *query.exclude_item_ids, query.item_id])
     return rows[rows >= 0]
+
+
+def allowed(query: Query) -> Mask:
+    """Which items of the catalogue the query's exclusions, history and attribute filters leave, bool [N]."""
+    mask = np.ones(len(query.catalogue), np.bool_)
+    mask[seen_rows(query)] = False
+    for wanted in query.filters:
+        mask &= query.catalogue.holds(wanted.attribute, wanted.values)
+    return mask

@@ -83,7 +83,7 @@ class PartStatus(_message.Message):
     READY_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     part: _builtins.str
-    """`torchserve`, `catalogue`, `users`, `feedback`."""
+    """`catalogue`, `users`, and `model` with the name of each model."""
     ready: _builtins.bool
     detail: _builtins.str
     """What is wrong and what to do; empty when ready."""

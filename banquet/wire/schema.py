@@ -29,6 +29,9 @@ class SchemaMismatch(ValueError):
     """The catalogue does not have what the release was trained on; the text names the feature."""
 
 
+ACTIVITY = "user_activity"
+
+
 @dataclass(frozen=True, slots=True)
 class Feature:
     """One feature as the models know it."""
@@ -83,8 +86,11 @@ class FeatureSchema:
     item_ids: tuple[str, ...]
 
     def encode_user(self, values: Mapping[str, object]) -> UserInputs:
-        """Raw values by feature name, None or absent when missing."""
-        missing = tuple(feature.name for feature in self.user if values.get(feature.name) is None)
+        """Raw values by feature name, None or absent when missing.
+
+        A null activity is no gap: who never rated has no mean rating.
+        """
+        missing = tuple(f.name for f in self.user if values.get(f.name) is None and (f.view != ACTIVITY or f.name not in values))
         categories = [self._user_codes[f.name].get(str(values.get(f.name)), 0) for f in self.user if f.kind == "category"]
         numbers = [f.number(values.get(f.name)) for f in self.user if f.kind == "number"]
         return UserInputs(np.array(categories, np.int32), np.array(numbers, np.float32), missing)

@@ -9,6 +9,7 @@ import numpy as np
 from banquet.core.candidates import Candidates
 from banquet.core.errors import StageFailed
 from banquet.core.stages import Found
+from banquet.stages.user_rows import allowed
 
 if TYPE_CHECKING:
     from banquet.core.candidates import Rows, Scores
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Popular:
-    """The available items with the highest `column`, for everybody the same.
+    """The available items with the highest `column` among those the query's exclusions and filters allow.
 
     A catalogue without the column still gives its first items, and the answer says `missing_column`.
     """
@@ -28,16 +29,18 @@ class Popular:
         self._limit = limit
         self._column = column
         self._version = ""
-        self._top: tuple[Rows, Scores, tuple[str, ...]]
+        self._ordered: tuple[Rows, Scores, tuple[str, ...]]
 
     async def find(self, query: Query) -> Found:
         if query.catalogue.version != self._version:
-            self._top = self._count(query.catalogue)
+            self._ordered = self._order(query.catalogue)
             self._version = query.catalogue.version
-        rows, scores, notes = self._top
-        return Found(Candidates.of(self.name, rows, scores), notes=notes)
+        rows, scores, notes = self._ordered
+        # Cut only after what the filters would drop: this source must not run dry while the catalogue has something.
+        picks = np.flatnonzero(allowed(query)[rows])[: self._limit]
+        return Found(Candidates.of(self.name, rows[picks], scores[picks]), notes=notes)
 
-    def _count(self, catalogue: Catalogue) -> tuple[Rows, Scores, tuple[str, ...]]:
+    def _order(self, catalogue: Catalogue) -> tuple[Rows, Scores, tuple[str, ...]]:
         try:
             counts = np.nan_to_num(catalogue.column(self._column).values.astype(np.float32))
             notes: tuple[str, ...] = ()
@@ -45,5 +48,5 @@ class Popular:
             counts, notes = np.zeros(len(catalogue), np.float32), (failed.reason,)
         available = catalogue.available()
         order = np.argsort(-counts, kind="stable")
-        rows: Rows = order[available[order]][: self._limit].astype(np.int32)
+        rows: Rows = order[available[order]].astype(np.int32)
         return rows, counts[rows], notes

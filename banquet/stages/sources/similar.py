@@ -9,6 +9,7 @@ import numpy as np
 from banquet.core.candidates import Candidates
 from banquet.core.errors import StageFailed
 from banquet.core.stages import Found, ModelRun
+from banquet.stages.user_rows import allowed
 
 if TYPE_CHECKING:
     from banquet.core.candidates import Rows, Scores
@@ -36,7 +37,7 @@ class Similar:
         if not vectors[row].any():
             raise StageFailed("no_item_vector")
         cosines = vectors @ vectors[row]
-        cosines[~query.catalogue.available()] = -np.inf
+        cosines[~(query.catalogue.available() & allowed(query))] = -np.inf
         cosines[row] = -np.inf
         nearest = _top(cosines, self._limit)
         return Found(Candidates.of(self.name, nearest, cosines[nearest]), ModelRun(release=self._vectors.release))

@@ -82,6 +82,12 @@ BAD = {
         ),
         "filters.attribute 'hue' is not in the catalogue; allowed: available, genres",
     ),
+    "not a number": (
+        pb.RecommendRequest(
+            user_id="u", placement="home", limit=1, filters=[pb.AttributeFilter(attribute="year", values=["old"])]
+        ),
+        "filters.values 'old' of 'year' is not a number; allowed: numbers, true, false",
+    ),
     "no values": (
         pb.RecommendRequest(user_id="u", placement="home", limit=1, filters=[pb.AttributeFilter(attribute="genres")]),
         "number of values of filter 'genres' is 0; allowed: 1 to 100",

@@ -8,19 +8,29 @@ from banquet.app.demo import Ledger, fingerprint
 
 
 def test_a_step_is_done_once_per_key(tmp_path: Path) -> None:
-    """The same key again does nothing; another key does it again."""
-    ledger, done = Ledger(tmp_path / "demo.json"), []
+    """The same key again does nothing; another key, or another file in its place, does it again."""
+    ledger, made, done = Ledger(tmp_path / "demo.json"), tmp_path / "current", []
+
+    def work() -> None:
+        done.append(1)
+        made.write_text("made here")
+
     for key in ["a", "a", "b"]:
-        ledger.once("train", key, lambda: done.append(1))
+        ledger.once("train", key, made, work)
     assert len(done) == 2
+    made.write_text("made elsewhere")
+    ledger.once("train", "b", made, work)
+    made.unlink()
+    ledger.once("train", "b", made, work)
+    assert len(done) == 4
 
 
 def test_a_failed_step_is_tried_again(tmp_path: Path) -> None:
     """Only what succeeded is noted."""
     ledger, done = Ledger(tmp_path / "demo.json"), []
     with pytest.raises(ZeroDivisionError):
-        ledger.once("train", "a", lambda: 1 / 0)
-    ledger.once("train", "a", lambda: done.append(1))
+        ledger.once("train", "a", tmp_path / "current", lambda: 1 / 0)
+    ledger.once("train", "a", tmp_path / "current", lambda: done.append(1))
     assert done == [1]
 
 

@@ -17,7 +17,7 @@ def make_readiness(trouble: list[str]) -> Readiness:
         await check()
         return "onnxruntime"
 
-    return Readiness({"users": check}, {"cascade": canary}, health.aio.HealthServicer(), [""])
+    return Readiness({"catalogue": check}, {"cascade": canary}, health.aio.HealthServicer(), [""])
 
 
 async def said(readiness: Readiness) -> int:

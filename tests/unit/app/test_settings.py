@@ -53,6 +53,10 @@ def test_the_packaged_placements_are_valid() -> None:
     [
         ("placements: {home: {sources: []}}", "placements.home.sources"),
         ("placements: {home: {sources: [{kind: magic}]}}", "placements.home.sources.0.kind"),
+        (
+            "placements: {home: {sources: [{kind: popular}], budgets_ms: {rankng: 5}}}",
+            "budgets_ms has 'rankng'; allowed: popular",
+        ),
         ("placements: {home: {sources: [{kind: popular}], filter: []}}", "placements.home.filter: Extra inputs"),
         ("placements: {home: {sources: [{kind: popular}], selector: {kind: mmr, diversity: 7}}}", "diversity"),
     ],

@@ -37,3 +37,9 @@ def test_holds_matches_lists_categories_and_numbers() -> None:
     assert catalogue.holds("genres", ["b"]).tolist() == [True, False, True]
     assert catalogue.holds("shelf", ["low", "unheard"]).tolist() == [True, False, False]
     assert catalogue.holds("year", ["2001", "not a number"]).tolist() == [False, False, True]
+
+
+def test_holds_takes_truths_as_people_write_them() -> None:
+    """`available=true` is a filter like any other."""
+    assert make_catalogue(3).holds("available", ["True"]).tolist() == [True, True, False]
+    assert make_catalogue(3).holds("available", ["false"]).tolist() == [False, False, True]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from banquet.core.errors import StageFailed
-from banquet.core.query import UserFeatures
+from banquet.core.query import AttributeFilter, UserFeatures
 from banquet.stages.sources.cascade import Cascade
 from banquet.stages.sources.given import Given
 from banquet.stages.sources.popular import Popular
@@ -89,3 +89,19 @@ async def test_given_reports_items_the_catalogue_lacks() -> None:
     found = await Given().find(make_query(item_ids=("i3", "nope", "i1")))
     assert found.candidates.rows.tolist() == [3, 1]
     assert found.notes == ("unknown_items",)
+
+
+async def test_popular_never_runs_dry_while_the_catalogue_has_something() -> None:
+    """Exclusions and filters come before the cut: the few allowed items are found however unpopular they are."""
+    excluded = tuple(f"i{k}" for k in range(6))
+    wanted = (AttributeFilter("genres", ("Comedy",)),)
+    found = await Popular(limit=2).find(make_query(exclude_item_ids=excluded, filters=wanted))
+    assert found.candidates.rows.tolist() == [6, 8]
+
+
+async def test_similar_looks_past_excluded_items() -> None:
+    """The nearest allowed items, not what is left of the nearest."""
+    angles = np.linspace(0, 1, 10)
+    vectors = ItemVectors("rel", [f"i{k}" for k in range(10)], np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32))
+    found = await Similar(vectors, limit=2).find(make_query(item_id="i8", exclude_item_ids=("i7", "i6")))
+    assert found.candidates.rows.tolist() == [5, 4]
