@@ -47,13 +47,13 @@ class RankingPreset:
     cross_layers: int = 2
     cross_rank: int = 16
     hidden: tuple[int, ...] = (64, 32)
-    dropout: float = 0.1
-    epochs: int = 3
+    dropout: float = 0.2
+    epochs: int = 2
     patience: int = 2
     batch: int = 64
     learning_rate: float = 2e-3
-    weight_decay: float = 0.01
-    fewest_steps: int = 250
+    weight_decay: float = 0.1
+    fewest_steps: int = 200
     nearest: int = 40
     sampled: int = 24
     pool: int = 500
@@ -73,7 +73,7 @@ PRESETS = {
     "full": Preset(
         "full",
         RetrievalPreset(epochs=24, patience=4, dropout=0.2, id_dropout=0.05, learning_rate=2e-3),
-        RankingPreset(epochs=8, patience=3),
+        RankingPreset(epochs=4),
     ),
 }
 
