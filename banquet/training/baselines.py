@@ -58,7 +58,9 @@ def one_hot(log: Log, targets: Ints, rows: Ints, counters: Floats) -> sparse.csr
 
 
 def logistic_regression(train: sparse.csr_matrix, labels: NDArray[np.bool_], test: sparse.csr_matrix) -> Floats:
-    """Chances [T] that the test rows are positive."""
+    """Chances [T] that the test rows are positive; what is known of the training rows alone, when all are alike."""
+    if labels.all() or not labels.any():
+        return np.full(test.shape[0], float(labels.any()), np.float32)
     model = LogisticRegression(C=1.0, solver="lbfgs", max_iter=100, tol=1e-3).fit(train, labels)
     chances: Floats = model.predict_proba(test)[:, 1].astype(np.float32)
     return chances

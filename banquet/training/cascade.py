@@ -47,7 +47,7 @@ class Cascade:
 
     def of_rows(self, targets: Ints, rows: Ints) -> tuple[Floats, Floats]:
         """Served scores and like logits [T, C] of any items [T, C] at targets [T]."""
-        served, liked = [], []
+        served, liked = [np.empty((0, rows.shape[1]), np.float32)], [np.empty((0, rows.shape[1]), np.float32)]
         for places in in_batches(np.arange(len(targets))):
             batch, items = targets[places], rows[places]
             with torch.no_grad():

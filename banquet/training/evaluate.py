@@ -89,5 +89,8 @@ def auc(labels: NDArray[np.bool_], scores: Floats) -> float:
 
 
 def log_loss(labels: NDArray[np.bool_], chances: NDArray[np.floating]) -> float:
+    """Mean surprise at the labels; 0.0 when there are none."""
+    if not len(labels):
+        return 0.0
     safe = np.clip(chances.astype(np.float64), 1e-7, 1 - 1e-7)
     return float(-np.where(labels, np.log(safe), np.log1p(-safe)).mean())

@@ -52,17 +52,18 @@ def measure_retrieval(log: Log, split: Split, scorer: Scorer) -> dict[str, Any]:
 def measure_ranking(cascade: Cascade, split: Split, rng: np.random.Generator) -> dict[str, Any]:
     """Both models together, and the ranking model beside logistic regression on what it tells apart."""
     log = cascade.moments.log
-    train, test = (_likes if log.has_ratings else _clicks)(log, split, rng)
+    by_likes = bool((~np.isnan(log.values[split.test])).any())
+    train, test = (_likes if by_likes else _clicks)(log, split, rng)
     served, like = cascade.of_rows(test.targets, test.rows[:, None])
-    counted = [(part.targets, part.rows, _activity(cascade, part)) for part in (train, test)]
-    chances = logistic_regression(one_hot(log, *counted[0]), train.positive, one_hot(log, *counted[1]))
-    model = {"auc": auc(test.positive, (like if log.has_ratings else served)[:, 0])}
-    if log.has_ratings:
+    train_rows, test_rows = (one_hot(log, part.targets, part.rows, _activity(cascade, part)) for part in (train, test))
+    chances = logistic_regression(train_rows, train.positive, test_rows)
+    model = {"auc": auc(test.positive, (like if by_likes else served)[:, 0])}
+    if by_likes:
         model["log_loss"] = log_loss(test.positive, 1 / (1 + np.exp(-like[:, 0])))
     return {
         "cascade": cascade.metrics(unseen_targets(log, split.test)),
         "weights": {"click": round(float(cascade.model.click_weight), 2), "like": round(float(cascade.model.like_weight), 2)},
-        "task": "liked or not, among the rated" if log.has_ratings else f"taken or one of {OTHERS} drawn by popularity",
+        "task": "liked or not, among the rated" if by_likes else f"taken or one of {OTHERS} drawn by popularity",
         "rows": len(test.rows),
         "model": model,
         "logistic_regression": {"auc": auc(test.positive, chances), "log_loss": log_loss(test.positive, chances)},

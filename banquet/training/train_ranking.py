@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from banquet.core.errors import BadData
 from banquet.training.cascade import Cascade
 from banquet.training.evaluate import auc, hide_seen, unseen_targets
 from banquet.training.models.ranking import Ranker
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 # More clicks than this per epoch, or users in validation (after an epoch, and at last), teach nothing new.
 MOST_CLICKS = 300_000
-EPOCH_USERS = 2_000
+EPOCH_USERS = 1_000
 VALID_USERS = 10_000
 # Retrieval scores are put on a scale that this many targets show.
 SCALE_TARGETS = 500
@@ -96,7 +97,10 @@ class RankingTrainer:
         places = np.arange(len(self.moments.log))
         user = self.moments.log.user
         held_back = places[(places >= self.split.retrieval_end[user]) & (places < self.split.train_end[user])]
-        return self.rng.permutation(unseen_targets(self.moments.log, held_back))[:MOST_CLICKS]
+        new = unseen_targets(self.moments.log, held_back)
+        if not len(new):
+            raise BadData("interactions.parquet: no user's later interactions are with an item new to them; import more items")
+        return self.rng.permutation(new)[:MOST_CLICKS]
 
     def _set_scale(self, model: Ranker, clicks: Ints) -> None:
         scores = np.sort(self.scorer(clicks[:SCALE_TARGETS]), 1)[:, -self.preset.ranking.pool :]

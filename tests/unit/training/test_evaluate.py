@@ -46,8 +46,10 @@ def test_log_loss_of_certainty_is_finite() -> None:
 
 
 def test_logistic_regression_learns_an_obvious_rule() -> None:
-    """One column decides; its sign comes out."""
+    """One column decides; its sign comes out. Where all labels are alike there is nothing to learn."""
     column = np.repeat([1.0, -1.0], 50)[:, None]
     chances = logistic_regression(sparse.csr_matrix(column), column[:, 0] > 0, sparse.csr_matrix([[1.0], [-1.0]]))
     assert chances[0] > 0.8
     assert chances[1] < 0.2
+    alike = logistic_regression(sparse.csr_matrix(column), np.ones(100, bool), sparse.csr_matrix([[1.0]]))
+    assert alike.tolist() == [1.0]
