@@ -16,7 +16,7 @@ from banquet.wire.manifest_file import GOLDEN, ITEMS
 from banquet.wire.tensors import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,10 +39,11 @@ def write_release_files(
     """
     (folder / "graphs").mkdir(parents=True)
     (folder / "programs").mkdir()
+    limits = {**MOST, "L": schema.history_length}
     golden: dict[str, NDArray[Any]] = {}
     models: dict[str, dict[str, Any]] = {}
     for graph in graphs:
-        output = _export(folder, graph, schema.history_length)
+        output = _export(folder, graph, limits)
         golden |= {f"{graph.name}/in/{name}": value.numpy() for name, value in graph.example.items()}
         golden[f"{graph.name}/out/{graph.output}"] = output
         models[graph.name] = {
@@ -50,6 +51,7 @@ def write_release_files(
             "outputs": [graph.output],
             "input_widths": {name: list(value.shape[len(graph.axes[name]) :]) for name, value in graph.example.items()},
             "output_width": output.shape[-1] if graph.output != "scores" else 1,
+            "limits": {axis: limits[axis] for axes in graph.axes.values() for axis in axes},
         }
     ids = Strings.of(schema.item_ids)
     (folder / ITEMS).write_bytes(pack({"ids.blob": ids.blob, "ids.offsets": ids.offsets, "vectors": vectors}))
@@ -57,13 +59,12 @@ def write_release_files(
     return models
 
 
-def _export(folder: Path, graph: Graph, history_length: int) -> NDArray[np.float32]:
+def _export(folder: Path, graph: Graph, limits: Mapping[str, int]) -> NDArray[np.float32]:
     """The example's output, after both exported forms gave it too."""
     module = graph.module.eval()
     inputs = tuple(graph.example.values())
     onnx_path, program_path = folder / "graphs" / f"{graph.name}.onnx", folder / "programs" / f"{graph.name}.pt2"
-    most = {**MOST, "L": history_length}
-    sizes = {axis: torch.export.Dim(axis, min=1, max=most[axis]) for axes in graph.axes.values() for axis in axes}
+    sizes = {axis: torch.export.Dim(axis, min=1, max=limits[axis]) for axes in graph.axes.values() for axis in axes}
     shapes = tuple({place: sizes[axis] for place, axis in enumerate(graph.axes[name])} for name in graph.example)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporters' deprecations are about themselves
