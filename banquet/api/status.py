@@ -13,6 +13,8 @@ from banquet.core.errors import BadRequest, BanquetError, DeadlineUnmeetable, Ov
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from banquet.api.admission import Admission
+
     Context = grpc.aio.ServicerContext[Any, Any]
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,15 @@ def status_of(error: BanquetError) -> grpc.StatusCode:
 
 
 class ErrorsToStatus(grpc.aio.ServerInterceptor):
-    """Ends a call whose handler raised with the error's status and text; a bug ends with INTERNAL and a log entry."""
+    """Ends a call whose handler raised with the error's status and text; a bug ends with INTERNAL and a log entry.
+
+    Refuses what is too much at once: `calls` and `streams` count apart, since a stream may stay open and idle. Health checks
+    and reflection pass by both.
+    """
+
+    def __init__(self, calls: Admission, streams: Admission) -> None:
+        self._calls = calls
+        self._streams = streams
 
     async def intercept_service(
         self,
@@ -43,10 +53,10 @@ class ErrorsToStatus(grpc.aio.ServerInterceptor):
             return handler
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
-                _streaming(handler.stream_stream), handler.request_deserializer, handler.response_serializer
+                _streaming(handler.stream_stream, self._streams), handler.request_deserializer, handler.response_serializer
             )
         return grpc.unary_unary_rpc_method_handler(
-            _unary(handler.unary_unary), handler.request_deserializer, handler.response_serializer
+            _unary(handler.unary_unary, self._calls), handler.request_deserializer, handler.response_serializer
         )
 
 
@@ -55,11 +65,12 @@ def _check_size(request: Any) -> None:
         raise BadRequest(f"message has {request.ByteSize()} bytes; allowed: 0 to {MAX_MESSAGE_BYTES} bytes")
 
 
-def _unary(handle: Any) -> Any:
+def _unary(handle: Any, admission: Admission) -> Any:
     async def answered(request: Any, context: Context) -> Any:
         try:
-            _check_size(request)
-            return await handle(request, context)
+            with admission:
+                _check_size(request)
+                return await handle(request, context)
         except BanquetError as error:
             await context.abort(status_of(error), str(error))
         except grpc.aio.AbortError:
@@ -71,11 +82,12 @@ def _unary(handle: Any) -> Any:
     return answered
 
 
-def _streaming(handle: Any) -> Any:
+def _streaming(handle: Any, admission: Admission) -> Any:
     async def answered(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         try:
-            async for response in handle(_checked(requests), context):
-                yield response
+            with admission:
+                async for response in handle(_checked(requests), context):
+                    yield response
         except BanquetError as error:
             await context.abort(status_of(error), str(error))
         except grpc.aio.AbortError:

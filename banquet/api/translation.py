@@ -40,11 +40,14 @@ def recommend_query(request: pb.RecommendRequest, deadline: Deadline, catalogue:
 def rank_query(request: pb.RankItemsRequest, deadline: Deadline, catalogue: Catalogue) -> Query:
     checked_count("item_ids", len(request.item_ids), 1, limits.MAX_RANKED)
     item_ids = tuple(checked_id(f"item_ids[{k}]", item) for k, item in enumerate(request.item_ids))
+    limit = checked_count("limit", request.limit, 0, limits.MAX_RANKED) or len(set(item_ids))
+    if request.explain:
+        checked_count("limit of an explained answer", limit, 1, limits.MAX_EXPLAINED)
     return Query(
         request_id=new_request_id(),
         user_id=checked_id("user_id", request.user_id),
         placement="rank",
-        limit=checked_count("limit", request.limit, 0, limits.MAX_RANKED) or len(set(item_ids)),
+        limit=limit,
         deadline=deadline,
         catalogue=catalogue,
         item_id=optional_id("context.item_id", request.context.item_id),

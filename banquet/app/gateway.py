@@ -16,6 +16,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
+from banquet.api.admission import Admission
 from banquet.api.feedback import Feedback
 from banquet.api.limits import TRANSPORT_MESSAGE_BYTES
 from banquet.api.operations import Operations
@@ -66,8 +67,7 @@ async def serve(settings: Settings) -> None:
 
 def _server(settings: Settings, parts: Parts) -> tuple[grpc.aio.Server, Readiness]:
     server = grpc.aio.server(
-        interceptors=[ErrorsToStatus()],
-        maximum_concurrent_rpcs=settings.max_concurrent,
+        interceptors=[ErrorsToStatus(Admission(settings.max_concurrent, "calls"), Admission(settings.max_streams, "streams"))],
         options=[
             ("grpc.so_reuseport", 1),
             ("grpc.max_receive_message_length", TRANSPORT_MESSAGE_BYTES),

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     gateways: int = Field(1, ge=1, le=64, description="Gateway processes sharing the port.")
     max_latency_ms: int = Field(200, gt=0, le=60_000, description="Cap on the caller's own deadline.")
     max_concurrent: int = Field(512, gt=0, description="Calls in progress per gateway process; more are refused.")
+    max_streams: int = Field(128, gt=0, description="Event streams open per gateway process; more are refused.")
     drain_s: float = Field(5.0, ge=0, description="How long calls in progress may go on after SIGTERM.")
     workspace: Path = Field(Path("var"), description="Folder of releases, catalogue, feedback and logs.")
     feature_repo: Path = Field(Path("feature_repo"), description="Folder of feature_store.yaml.")

@@ -1,5 +1,6 @@
 """Over a real gRPC channel: events are durable when acknowledged, and bad ones refused with field, value and remedy."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from banquet.api.admission import Admission
 from banquet.api.feedback import Feedback
 from banquet.api.status import ErrorsToStatus
 from banquet.feedback.event_log import FileEventLog
@@ -18,7 +20,7 @@ from banquet.v1 import feedback_pb2_grpc as rpc
 @pytest.fixture
 async def stub(tmp_path: Path) -> AsyncIterator[rpc.FeedbackServiceStub]:
     log = FileEventLog(tmp_path)
-    server = grpc.aio.server(interceptors=[ErrorsToStatus()])
+    server = grpc.aio.server(interceptors=[ErrorsToStatus(Admission(8, "calls"), Admission(1, "streams"))])
     rpc.add_FeedbackServiceServicer_to_server(Feedback(log), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -106,3 +108,21 @@ async def test_a_bad_batch_ends_its_stream(stub: rpc.FeedbackServiceStub) -> Non
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call.read()
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def one_event(event: pb.Event) -> AsyncIterator[pb.StreamEventsRequest]:
+    yield pb.StreamEventsRequest(events=[event])
+    await asyncio.Event().wait()
+
+
+async def test_an_idle_stream_takes_no_call_its_place_and_streams_are_bounded(stub: rpc.FeedbackServiceStub) -> None:
+    """With its one stream open a gateway refuses a second one, and goes on answering calls."""
+    stream = stub.StreamEvents(one_event(make_event()))
+    assert (await stream.read()).recorded == 1
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub.StreamEvents(one_event(make_event(event_id="e2"))).read()
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "1 streams are under way, at most 1 may be" in (refused.value.details() or "")
+    for number in range(10):
+        assert (await stub.RecordEvents(pb.RecordEventsRequest(events=[make_event(event_id=f"c{number}")]))).recorded == 1
+    stream.cancel()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
+from banquet.api.admission import Admission
 from banquet.api.limits import TRANSPORT_MESSAGE_BYTES
 from banquet.api.recommendation import Recommendation
 from banquet.api.status import ErrorsToStatus
@@ -30,7 +31,8 @@ async def stub() -> AsyncIterator[rpc.RecommendationServiceStub]:
     similar = Pipeline("similar", None, [Popular(10)], None, [], None, TopK())
     catalogue = make_catalogue()
     server = grpc.aio.server(
-        interceptors=[ErrorsToStatus()], options=[("grpc.max_receive_message_length", TRANSPORT_MESSAGE_BYTES)]
+        interceptors=[ErrorsToStatus(Admission(8, "calls"), Admission(1, "streams"))],
+        options=[("grpc.max_receive_message_length", TRANSPORT_MESSAGE_BYTES)],
     )
     rpc.add_RecommendationServiceServicer_to_server(Recommendation({"home": home}, rank, similar, lambda: catalogue, 0.5), server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -113,7 +115,7 @@ async def test_bad_requests_name_field_value_and_range(
 async def test_a_catalogue_that_is_not_there_yet_is_unavailable() -> None:
     """Before the first catalogue there is nothing to answer with; the caller may try again."""
     service = Recommendation({}, None, None, lambda: None, 0.5)
-    server = grpc.aio.server(interceptors=[ErrorsToStatus()])
+    server = grpc.aio.server(interceptors=[ErrorsToStatus(Admission(8, "calls"), Admission(1, "streams"))])
     rpc.add_RecommendationServiceServicer_to_server(service, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -122,3 +124,12 @@ async def test_a_catalogue_that_is_not_there_yet_is_unavailable() -> None:
             await rpc.RecommendationServiceStub(channel).Recommend(pb.RecommendRequest(user_id="u", placement="home", limit=1))
     await server.stop(None)
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+async def test_explaining_thousands_of_items_is_refused(stub: rpc.RecommendationServiceStub) -> None:
+    """Explanations are for people; a page of them must not keep everybody else waiting."""
+    request = pb.RankItemsRequest(user_id="u", item_ids=[f"i{k}" for k in range(600)], explain=True)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.RankItems(request)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "limit of an explained answer is 600; allowed: 1 to 500" in (caught.value.details() or "")
