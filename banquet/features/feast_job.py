@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feast import FeatureStore
-from feast.errors import FeatureViewNotFoundException
-from feast.infra.online_stores.helpers import compute_versioned_name
 from feast.repo_config import load_repo_config
 from feast.repo_operations import apply_total
 
 from banquet.core.errors import BadSettings
 from banquet.features.atomic import write_text
-from banquet.features.encoding import KeyFormat
-from banquet.features.layout import ITEM_VIEWS, LAYOUT_FILE, USER_VIEWS, Layout, View, registry_token
+from banquet.features.layout import LAYOUT_FILE, registry_token
+from banquet.features.registry_layout import layout_of
 from banquet.features.replace_sqlite import forget_absent, let_readers_in
 from banquet.features.repo import FeatureRepo, OtherStore, RedisStore, SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from banquet.features.layout import Layout
 
 LONG_AGO = datetime.fromtimestamp(0, UTC) - timedelta(days=36_500)
 
@@ -55,7 +55,7 @@ def apply(repo: FeatureRepo) -> None:
     sys.path.append(str(repo.folder))
     apply_total(load_repo_config(repo.folder, repo.yaml), repo.folder, skip_source_validation=False)
     feast = FeatureStore(repo_path=str(repo.folder), fs_yaml_file=repo.yaml)
-    layout = _layout(feast, "")
+    layout = layout_of(feast, "")
     match repo.store:
         case SqliteStore(file):
             let_readers_in(file)
@@ -63,8 +63,8 @@ def apply(repo: FeatureRepo) -> None:
             forget_absent(file, layout, repo.folder / "data")
         case RedisStore():
             # Before: Redis keeps what is newer, and another dataset may be older.
-            for join_key in {view.join_key for view in layout.views}:
-                feast._get_provider().online_store.delete_entity_values(feast.config, [join_key])  # noqa: SLF001 - no public way
+            for join_keys in {view.join_keys for view in layout.views}:
+                feast._get_provider().online_store.delete_entity_values(feast.config, list(join_keys))  # noqa: SLF001 - no public way
             feast.materialize(LONG_AGO, datetime.now(UTC))
         case OtherStore():
             feast.materialize(LONG_AGO, datetime.now(UTC))
@@ -73,38 +73,10 @@ def apply(repo: FeatureRepo) -> None:
 def publish_layout(repo: FeatureRepo, folder: Path) -> Layout:
     """Write what the registry says of Banquet's views. Raises `BadSettings` naming a view that is missing or cannot be read."""
     token = registry_token(repo.registry_file)
-    layout = _layout(FeatureStore(repo_path=str(repo.folder), fs_yaml_file=repo.yaml), token)
+    layout = layout_of(FeatureStore(repo_path=str(repo.folder), fs_yaml_file=repo.yaml), token)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / LAYOUT_FILE, layout.to_json())
     return layout
-
-
-def _layout(feast: FeatureStore, token: str) -> Layout:
-    layout = Layout(feast.project, token, tuple(_view(feast, name) for name in USER_VIEWS + ITEM_VIEWS))
-    for names in (USER_VIEWS, ITEM_VIEWS):
-        first, second = layout.views_of(names)
-        if shared := first.features.keys() & second.features.keys():
-            raise BadSettings(f"views {' and '.join(names)} both have a feature {min(shared)!r}; rename one of them")
-    return layout
-
-
-def _view(feast: FeatureStore, name: str) -> View:
-    try:
-        view = feast.get_feature_view(name)
-    except FeatureViewNotFoundException as error:
-        raise BadSettings(
-            f"Feast project {feast.project!r} has no view {name!r}; run `feast apply` in {feast.repo_path}"
-        ) from error
-    if len(view.entity_columns) != 1:
-        raise BadSettings(f"view {name!r} has the join keys {view.join_keys}; Banquet's views have one each")
-    key = view.entity_columns[0]
-    key_type = key.dtype.to_value_type().name
-    try:
-        KeyFormat(key.name, key_type)
-    except ValueError as error:
-        raise BadSettings(f"view {name!r}: {error}") from error
-    table = compute_versioned_name(view, feast.config.registry.enable_online_feature_view_versioning)
-    return View(name, table, key.name, key_type, {field.name: field.dtype.to_value_type().name for field in view.features})
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def columns_of(scanned: list[ScannedView]) -> ItemColumns:
     """
     ids = sorted(scanned[0].times_us)
     columns = {
-        name: _column(scan, name, kind, ids)
+        scan.view.column(name): _column(scan, name, kind, ids)
         for scan in scanned
         for name, type_name in scan.view.features.items()
         if (kind := KINDS.get(type_name)) is not None

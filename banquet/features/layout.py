@@ -7,45 +7,71 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from banquet.core.errors import StageFailed
+from banquet.features.encoding import BadValue, KeyFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 LAYOUT_FILE = "layout.json"
-USER_VIEWS = ("user_profile", "user_activity")
-ITEM_VIEWS = ("item_profile", "item_activity")
 HISTORY = "history"
 LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A feature view in the online store: `table` is its versioned name there, `features` maps names to Feast's value types."""
+    """A feature view as Banquet serves it: of whom (`entity`: user or item), and where its values lie.
+
+    `table` is its versioned name in the online store; `join_keys` and `key_types` are in step; `features` maps names to Feast's
+    value types; `ttl_s` 0 means that values never age. `renames` says which features are served under another name, because
+    another view has one of the same name. A `computed` view is not stored: Feast makes it from others (an on-demand view).
+    """
 
     name: str
     table: str
-    join_key: str
-    key_type: str
+    entity: str
+    join_keys: tuple[str, ...]
+    key_types: tuple[str, ...]
     features: Mapping[str, str]
+    ttl_s: int = 0
+    renames: Mapping[str, str] = field(default_factory=dict)
+    computed: bool = False
+
+    def column(self, feature: str) -> str:
+        """The name a feature is served under."""
+        return self.renames.get(feature, feature)
+
+    def keys(self) -> KeyFormat:
+        """How entity keys are written. Raises `BadValue` for keys of several parts and for types that cannot be read."""
+        if len(self.join_keys) != 1:
+            raise BadValue(f"view {self.name!r} has the join keys {', '.join(self.join_keys)}; one was expected")
+        return KeyFormat(self.join_keys[0], self.key_types[0])
+
+    @classmethod
+    def from_dict(cls, body: dict[str, Any]) -> View:
+        return cls(**body | {name: tuple(body[name]) for name in ("join_keys", "key_types")})
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The views of a project, as Feast's registry had them when it was `registry` (a token that changes with it)."""
+    """The views of a project, as Feast's registry had them when it was `registry` (a token that changes with it).
+
+    `users` and `items` are the views that the feature services `retrieval` and `ranking` name, or without such services all of
+    the entities `user` and `item`. An item is what the first item view has; the history is a list in one of the user views.
+    """
 
     project: str
     registry: str
-    views: tuple[View, ...]
+    users: tuple[View, ...]
+    items: tuple[View, ...]
 
-    def views_of(self, names: tuple[str, ...]) -> tuple[View, ...]:
-        """The named views, in that order."""
-        by_name = {view.name: view for view in self.views}
-        return tuple(by_name[name] for name in names)
+    @property
+    def views(self) -> tuple[View, ...]:
+        return self.users + self.items
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -53,7 +79,8 @@ class Layout:
     @classmethod
     def from_json(cls, text: str) -> Layout:
         body = json.loads(text)
-        return cls(body["project"], body["registry"], tuple(View(**view) for view in body["views"]))
+        users, items = (tuple(View.from_dict(view) for view in body[name]) for name in ("users", "items"))
+        return cls(body["project"], body["registry"], users, items)
 
 
 def read_layout(folder: Path) -> Layout:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from banquet.features.encoding import KeyFormat
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -28,8 +26,9 @@ def forget_absent(file: Path, layout: Layout, data: Path) -> None:
     """Delete the entities that `<view>.parquet` in `data` does not have (left over from another dataset), all in one moment."""
     with closing(sqlite3.connect(file, timeout=BUSY_TIMEOUT_S)) as connection, connection:
         for view in layout.views:
-            keys = KeyFormat(view.join_key, view.key_type)
-            ids = pq.read_table(data / f"{view.name}.parquet", columns=[view.join_key])[view.join_key].to_pylist()
+            keys = view.keys()
+            (key,) = view.join_keys
+            ids = pq.read_table(data / f"{view.name}.parquet", columns=[key])[key].to_pylist()
             connection.execute("CREATE TEMP TABLE present (entity_key BLOB PRIMARY KEY) WITHOUT ROWID")
             connection.executemany("INSERT OR IGNORE INTO present VALUES (?)", ((keys.encode(str(each)),) for each in ids))
             table = f'"{layout.project}_{view.table}"'

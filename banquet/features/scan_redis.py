@@ -12,13 +12,13 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from banquet.core.errors import StageFailed
-from banquet.features.encoding import KeyFormat, decode_timestamp_us, redis_field
+from banquet.features.encoding import decode_timestamp_us, redis_field
 from banquet.features.item_columns import ScannedView
-from banquet.features.layout import ITEM_VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from banquet.features.encoding import KeyFormat
     from banquet.features.layout import Layout
 
 PIPELINE_KEYS = 1000
@@ -43,13 +43,13 @@ class RedisItems:
 
     def scan(self, layout: Layout) -> list[ScannedView]:
         """Every item's cells. Raises `StageFailed` when the store cannot be read."""
-        scanned = [ScannedView.empty(view) for view in layout.views_of(ITEM_VIEWS)]
-        by_key: dict[tuple[str, str], list[ScannedView]] = {}
+        scanned = [ScannedView.empty(view) for view in layout.items]
+        by_key: dict[tuple[tuple[str, ...], tuple[str, ...]], list[ScannedView]] = {}
         for scan in scanned:
-            by_key.setdefault((scan.view.join_key, scan.view.key_type), []).append(scan)
+            by_key.setdefault((scan.view.join_keys, scan.view.key_types), []).append(scan)
         try:
-            for key, its in by_key.items():
-                _scan(self._client, layout.project.encode(), KeyFormat(*key), its)
+            for its in by_key.values():
+                _scan(self._client, layout.project.encode(), its[0].view.keys(), its)
         except (RedisError, OSError) as error:
             raise StageFailed("unavailable", f"Redis: {error}") from error
         return scanned

@@ -8,9 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import StageFailed
-from banquet.features.encoding import KeyFormat
 from banquet.features.item_columns import ScannedView
-from banquet.features.layout import ITEM_VIEWS
 from banquet.features.sqlite import connect
 
 if TYPE_CHECKING:
@@ -49,7 +47,7 @@ class SqliteItems:
         try:
             with closing(connect(self._file, BUSY_TIMEOUT_S)) as connection:
                 connection.execute("BEGIN")
-                return [_scan(connection, layout.project, view) for view in layout.views_of(ITEM_VIEWS)]
+                return [_scan(connection, layout.project, view) for view in layout.items]
         except sqlite3.Error as error:
             raise StageFailed("unavailable", f"{self._file}: {error}") from error
 
@@ -61,7 +59,7 @@ class SqliteItems:
 
 def _scan(connection: sqlite3.Connection, project: str, view: View) -> ScannedView:
     scanned = ScannedView.empty(view)
-    keys = KeyFormat(view.join_key, view.key_type)
+    keys = view.keys()
     ids: dict[bytes, str | None] = {}
     seconds: dict[str, int] = {}
     query = f'SELECT entity_key, feature_name, value, event_ts FROM "{project}_{view.table}"'  # noqa: S608 - names from the registry

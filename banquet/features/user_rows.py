@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from banquet.core.errors import StageFailed
 from banquet.core.query import UserFeatures
-from banquet.features.encoding import BadValue, KeyFormat, decode
-from banquet.features.layout import HISTORY, USER_VIEWS
+from banquet.features.encoding import BadValue, decode
+from banquet.features.layout import HISTORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,11 +22,10 @@ class UserRows:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self.views = layout.views_of(USER_VIEWS)
-        join_keys = {(view.join_key, view.key_type) for view in self.views}
-        if len(join_keys) > 1:
-            raise StageFailed("unavailable", f"the views {', '.join(USER_VIEWS)} have different entities: {sorted(join_keys)}")
-        self.keys = KeyFormat(*join_keys.pop())
+        self.views = tuple(view for view in layout.users if not view.computed)
+        if len({(view.join_keys, view.key_types) for view in self.views}) > 1:
+            raise StageFailed("unavailable", f"the views {', '.join(view.name for view in self.views)} have different entities")
+        self.keys = self.views[0].keys()
         self._blank = {name: None for view in self.views for name in view.features if name != HISTORY}
 
     def row(self, user_id: str, cells: Iterable[Cell], *, found: bool) -> UserFeatures | StageFailed:

@@ -9,7 +9,7 @@ import pytest
 
 from banquet.features.catalogue_builder import CatalogueBuilder, open_items
 from banquet.features.item_columns import NOT_FOUND, PRESENT
-from banquet.features.layout import ITEM_VIEWS, read_layout
+from banquet.features.layout import read_layout
 from banquet.wire.catalogue_file import CatalogueFile, Column, read_catalogue
 from tests.integration.features.world import ITEMS, ODD_ID, World, redis_world, sqlite_world
 
@@ -33,7 +33,7 @@ def catalogue(world: World, tmp_path: Path) -> Iterator[CatalogueFile]:
 def asked_of_feast(world: World, catalogue: CatalogueFile) -> dict[tuple[str, str], Any]:
     """Feast's answer about every item of the catalogue: the vector of each (view, feature)."""
     layout = read_layout(world.catalogue)
-    names = [(view.name, feature) for view in layout.views_of(ITEM_VIEWS) for feature in view.features]
+    names = [(view.name, feature) for view in layout.items for feature in view.features]
     references = [f"{view}:{feature}" for view, feature in names]
     response = world.feast().get_online_features(references, {"item_id": catalogue.ids.to_list()}, full_feature_names=True).proto
     vectors = dict(zip(response.metadata.feature_names.val, response.results, strict=True))

@@ -102,7 +102,10 @@ def test_the_layout_follows_the_registry(sqlite: World) -> None:
     view = sqlite.feast().get_feature_view("user_profile")
     view.schema.append(Field(name="mood", dtype=String))
     view.features.append(Field(name="mood", dtype=String))
-    sqlite.feast().apply([view])
+    service = sqlite.feast().get_feature_service("ranking")
+    service.feature_view_projections = [view.projection, *service.feature_view_projections[1:]]
+    view.projection.features = view.features
+    sqlite.feast().apply([view, service])
     deadline_s = time.monotonic() + 60
     while "mood" not in keeper.current().views[0].features:
         assert time.monotonic() < deadline_s

@@ -13,7 +13,7 @@ import pytest
 from banquet.core.query import UserFeatures
 from banquet.features.catalogue_builder import open_items
 from banquet.features.item_columns import ItemColumns, columns_of
-from banquet.features.layout import USER_VIEWS, read_layout
+from banquet.features.layout import read_layout
 from banquet.features.users import open_user_reader
 from tests.integration.features.world import ITEMS, USERS, World
 
@@ -40,7 +40,7 @@ def scan(world: World) -> ItemColumns:
 async def test_users_are_as_the_sdk_tells_them(request: pytest.FixtureRequest, store: str) -> None:
     """Every value and the history, of known and unknown users, equal to `get_online_features`."""
     world: World = request.getfixturevalue(store)
-    names = [(view.name, name) for view in read_layout(world.catalogue).views_of(USER_VIEWS) for name in view.features]
+    names = [(view.name, name) for view in read_layout(world.catalogue).users for name in view.features]
     ids = [*USERS["user_id"], "nobody"]
     told = world.feast().get_online_features(
         [f"{view}:{name}" for view, name in names], {"user_id": ids}, full_feature_names=True

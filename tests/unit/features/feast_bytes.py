@@ -9,13 +9,34 @@ from banquet.features.layout import Layout, View
 LAYOUT = Layout(
     "banquet",
     "token",
-    (
-        View("user_profile", "user_profile", "user_id", "STRING", {"age": "INT64", "city": "STRING"}),
-        View("user_activity", "user_activity", "user_id", "STRING", {"history": "STRING_LIST", "rating_mean": "FLOAT"}),
+    users=(
+        View("user_profile", "user_profile", "user", ("user_id",), ("STRING",), {"age": "INT64", "city": "STRING"}),
         View(
-            "item_profile", "item_profile", "item_id", "STRING", {"available": "BOOL", "title": "STRING", "genres": "STRING_LIST"}
+            "user_activity",
+            "user_activity",
+            "user",
+            ("user_id",),
+            ("STRING",),
+            {"history": "STRING_LIST", "rating_mean": "FLOAT"},
         ),
-        View("item_activity", "item_activity", "item_id", "STRING", {"interaction_count": "INT64", "rating_mean": "FLOAT"}),
+    ),
+    items=(
+        View(
+            "item_profile",
+            "item_profile",
+            "item",
+            ("item_id",),
+            ("STRING",),
+            {"available": "BOOL", "title": "STRING", "genres": "STRING_LIST"},
+        ),
+        View(
+            "item_activity",
+            "item_activity",
+            "item",
+            ("item_id",),
+            ("STRING",),
+            {"interaction_count": "INT64", "rating_mean": "FLOAT"},
+        ),
     ),
 )
 Write = Callable[[str, str, dict[str, bytes]], None]
