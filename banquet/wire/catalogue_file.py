@@ -1,95 +1,79 @@
-"""The catalogue as a file: every item's features as columns, written once, memory-mapped by whoever reads it.
+"""The catalogue as files: every item's features as columns, written once, memory-mapped by whoever reads them.
 
-A folder holds `<version>.safetensors` files and `current.json`, which names the one in force and the moment its content was last
-confirmed. Files never change once named; `current.json` is replaced by an atomic rename.
+A folder holds `parts/<digest>.safetensors` (the ids, one feature, or one view's statuses and times), a manifest
+`<version>.json` per version that names its parts, and `current.json`, which names the version in force and the moment its content
+was last confirmed. Parts and manifests never change once named; a part that stays the same is shared by version after version.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from banquet.wire.files import write_atomically
+from banquet.wire.catalogue_contents import (
+    MALFORMED,
+    PARTS,
+    POINTER,
+    BadCatalogue,
+    Contents,
+    Pointer,
+    catalogue_path,
+    is_version,
+    part_path,
+    point_to,
+    read_pointer,
+)
+from banquet.wire.columns import Column, Kind, Strings
+from banquet.wire.files import sha256_of, write_atomically
+from banquet.wire.item_index import ItemIndex
 from banquet.wire.tensors import BadTensors, pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-Kind = Literal["number", "category", "categories"]
-KEPT_VERSIONS = 3
-POINTER = "current.json"
-_VERSION = re.compile(r"[0-9a-f]{16}")
+__all__ = [
+    "KEPT_VERSIONS",
+    "POINTER",
+    "BadCatalogue",
+    "CatalogueFile",
+    "CatalogueReader",
+    "Column",
+    "Contents",
+    "Kind",
+    "Pointer",
+    "Strings",
+    "catalogue_path",
+    "column_part",
+    "drop_damaged",
+    "ids_part",
+    "is_published",
+    "point_to",
+    "publish",
+    "read_catalogue",
+    "read_pointer",
+    "view_part",
+    "write_catalogue",
+]
+
+KEPT_VERSIONS = 6
+# A part nobody names may be one that another process is about to name.
+UNNAMED_S = 60.0
 
 
-class BadCatalogue(ValueError):
-    """A catalogue file is missing, changed or malformed; the text names the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Strings:
-    """An immutable list of strings in two arrays: `blob` uint8 [bytes] and `offsets` int64 [n + 1]."""
-
-    blob: NDArray[np.uint8]
-    offsets: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, texts: Iterable[str]) -> Strings:
-        encoded = [text.encode() for text in texts]
-        offsets = np.zeros(len(encoded) + 1, np.int64)
-        np.cumsum([len(text) for text in encoded], out=offsets[1:])
-        return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, index: int) -> str:
-        return self.blob[self.offsets[index] : self.offsets[index + 1]].tobytes().decode()
-
-    def to_list(self) -> list[str]:
-        whole = self.blob.tobytes()
-        bounds = self.offsets.tolist()
-        return [whole[a:b].decode() for a, b in pairwise(bounds)]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One feature of every item.
-
-    number:     `values` float32, float64, int64 or bool [N]; missing is NaN (floats) or the type's zero.
-    category:   `values` int32 [N], codes into `vocabulary`; missing is -1.
-    categories: `values` int32 [sum of lengths], codes; item i has `values[offsets[i]:offsets[i + 1]]`, `offsets` int64 [N + 1].
-    """
-
-    kind: Kind
-    view: str
-    values: NDArray[Any]
-    vocabulary: Strings | None = None
-    offsets: NDArray[np.int64] | None = None
-
-    def text(self, row: int) -> str:
-        """The value of one row as a person reads it; empty when missing."""
-        if self.kind == "number":
-            value = self.values[row]
-            return "" if value != value else str(value.item())  # noqa: PLR0124 - NaN is the one value unlike itself
-        if self.vocabulary is None:
-            return ""
-        codes = [self.values[row]] if self.offsets is None else self.values[self.offsets[row] : self.offsets[row + 1]]
-        return "|".join(self.vocabulary[int(code)] for code in codes if code >= 0)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CatalogueFile:
     """One version: `ids` of N items, `columns` by feature name, and per view `statuses` uint8 [N] (Feast's FieldStatus) and
     `event_times_us` int64 [N] (microseconds since 1970 UTC, 0 when the store has none).
+
+    `parts` names the content of `ids` and of each `column:<name>` and `view:<name>`: what has the same name is the same.
     """
 
     version: str
@@ -97,14 +81,8 @@ class CatalogueFile:
     columns: Mapping[str, Column]
     statuses: Mapping[str, NDArray[np.uint8]]
     event_times_us: Mapping[str, NDArray[np.int64]]
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """Which version is in force and when (unix seconds) it was last known to equal the online store."""
-
-    version: str
-    confirmed_at_s: float
+    index: ItemIndex | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_catalogue(
@@ -116,97 +94,183 @@ def write_catalogue(
     event_times_us: Mapping[str, NDArray[np.int64]],
     confirmed_at_s: float,
 ) -> str:
-    """Publish a version and return it: the first 16 hex digits of the content's sha256. Equal content keeps its version."""
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, NDArray[Any]] = {}
-    described: dict[str, dict[str, str]] = {}
-    _put_strings(arrays, "ids", Strings.of(ids))
-    for name, column in sorted(columns.items()):
-        described[name] = {"kind": column.kind, "view": column.view}
-        arrays[f"values/{name}"] = column.values
-        if column.offsets is not None:
-            arrays[f"list_offsets/{name}"] = column.offsets
-        if column.vocabulary is not None:
-            _put_strings(arrays, f"vocabulary/{name}", column.vocabulary)
-    arrays |= {f"status/{view}": array for view, array in statuses.items()}
-    arrays |= {f"event_time/{view}": array for view, array in event_times_us.items()}
-    content = pack(arrays, {"columns": json.dumps(described, sort_keys=True)})
-    version = hashlib.sha256(content).hexdigest()[:16]
+    """Publish a version and return it: the first 16 hex digits of its manifest's sha256. Equal content keeps its version."""
+    strings = Strings.of(ids)
+    contents = Contents(
+        len(strings),
+        ids_part(folder, strings),
+        {name: (column.kind, column.view, column_part(folder, column)) for name, column in columns.items()},
+        {view: view_part(folder, statuses[view], event_times_us[view]) for view in statuses},
+    )
+    return publish(folder, contents, confirmed_at_s)
+
+
+def ids_part(folder: Path, ids: Strings) -> str:
+    """Write the ids, with the index by which they are found; the part's digest."""
+    index = ItemIndex.of(ids)
+    arrays: dict[str, NDArray[Any]] = {
+        "ids.blob": ids.blob,
+        "ids.offsets": ids.offsets,
+        "index.hashes": index.hashes,
+        "index.rows": index.rows,
+    }
+    return _write_part(folder, arrays)
+
+
+def column_part(folder: Path, column: Column) -> str:
+    """Write one feature; the part's digest."""
+    arrays: dict[str, NDArray[Any]] = {"values": column.values}
+    if column.offsets is not None:
+        arrays["offsets"] = column.offsets
+    if column.vocabulary is not None:
+        arrays |= {"vocabulary.blob": column.vocabulary.blob, "vocabulary.offsets": column.vocabulary.offsets}
+    if column.absent is not None and column.absent.any():
+        arrays["absent"] = column.absent
+    return _write_part(folder, arrays)
+
+
+def view_part(folder: Path, statuses: NDArray[np.uint8], event_times_us: NDArray[np.int64]) -> str:
+    """Write one view's statuses and event times; the part's digest."""
+    return _write_part(folder, {"status": statuses, "event_time": event_times_us})
+
+
+def publish(folder: Path, contents: Contents, confirmed_at_s: float) -> str:
+    """Put a version in force, made of parts that were written. What is no longer needed is dropped."""
+    body = contents.to_json()
+    version = hashlib.sha256(body).hexdigest()[:16]
     path = catalogue_path(folder, version)
     if not path.exists():
-        write_atomically(path, content)
+        write_atomically(path, body, durable=False)
+    else:
+        os.utime(path)
     point_to(folder, Pointer(version, confirmed_at_s))
     _drop_old(folder, version)
     return version
 
 
-def point_to(folder: Path, pointer: Pointer) -> None:
-    """Put a version in force (it must exist in the folder)."""
-    body = {"version": pointer.version, "confirmed_at_s": pointer.confirmed_at_s}
-    write_atomically(folder / POINTER, json.dumps(body).encode())
+def drop_damaged(folder: Path) -> list[str]:
+    """Delete the files whose content is not what they are named for, so that they are written again; their names."""
+    damaged = [path for path in (folder / PARTS).glob("*.safetensors") if sha256_of(path)[:32] != path.stem]
+    damaged += [path for path in folder.glob("*.json") if is_version(path.stem) and sha256_of(path)[:16] != path.stem]
+    for path in damaged:
+        path.unlink(missing_ok=True)
+    return [path.name for path in damaged]
 
 
-def read_pointer(folder: Path) -> Pointer | None:
-    """The version in force, or None before the first build."""
+def is_published(folder: Path, version: str) -> bool:
+    """Whether a version is there with all its parts, by name alone."""
     try:
-        body = json.loads((folder / POINTER).read_bytes())
-        return Pointer(_checked(body["version"]), float(body["confirmed_at_s"]))
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadCatalogue(f"{folder / POINTER}: {error}; delete it and build the catalogue again") from error
-
-
-def catalogue_path(folder: Path, version: str) -> Path:
-    """Where a version lies. Raises `BadCatalogue` for what cannot be a version."""
-    return folder / f"{_checked(version)}.safetensors"
+        contents = Contents.from_json(catalogue_path(folder, version).read_bytes())
+    except (OSError, *MALFORMED):
+        return False
+    return all(part_path(folder, digest).is_file() for digest in contents.digests())
 
 
 def read_catalogue(folder: Path, version: str) -> CatalogueFile:
     """Memory-map one version and check it against its name. Raises `BadCatalogue` naming the file."""
-    path = catalogue_path(folder, version)
+    return CatalogueReader(folder).read(version)
+
+
+class CatalogueReader:
+    """Maps the versions of one folder. A part that one of the last versions read has, too, is mapped and checked only once."""
+
+    KEPT = 3
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._recent: list[dict[str, dict[str, NDArray[Any]]]] = []
+
+    def read(self, version: str) -> CatalogueFile:
+        """Memory-map one version and check it against its name. Raises `BadCatalogue` naming the file."""
+        contents = self._contents(version)
+        held: dict[str, dict[str, NDArray[Any]]] = {}
+        for digest in contents.digests():
+            held[digest] = next((known for recent in self._recent if (known := recent.get(digest))), {}) or self._part(digest)
+        self._recent = [held, *self._recent][: self.KEPT]
+        try:
+            columns = {name: _column(held[digest], kind, view) for name, (kind, view, digest) in contents.columns.items()}
+            ids = held[contents.ids]
+            return CatalogueFile(
+                version,
+                _strings(ids, "ids"),
+                columns,
+                {view: held[digest]["status"] for view, digest in contents.views.items()},
+                {view: held[digest]["event_time"] for view, digest in contents.views.items()},
+                ItemIndex(ids["index.hashes"], ids["index.rows"]),
+                contents.names(),
+            )
+        except KeyError as error:
+            raise BadCatalogue(
+                f"{catalogue_path(self._folder, version)}: a part lacks {error}; build the catalogue again"
+            ) from error
+
+    def _contents(self, version: str) -> Contents:
+        path = catalogue_path(self._folder, version)
+        try:
+            body = path.read_bytes()
+        except OSError as error:
+            raise BadCatalogue(f"{path}: {error}") from error
+        if hashlib.sha256(body).hexdigest()[:16] != version:
+            raise BadCatalogue(f"{path}: content does not match its version; delete it and build the catalogue again")
+        try:
+            return Contents.from_json(body)
+        except MALFORMED as error:
+            raise BadCatalogue(f"{path}: {error}") from error
+
+    def _part(self, digest: str) -> dict[str, NDArray[Any]]:
+        path = part_path(self._folder, digest)
+        try:
+            body = np.memmap(path, np.uint8, mode="r")
+        except (OSError, ValueError) as error:
+            raise BadCatalogue(f"{path}: {error}") from error
+        if hashlib.sha256(body.data).hexdigest()[:32] != digest:
+            raise BadCatalogue(f"{path}: content does not match its name; delete it and build the catalogue again")
+        try:
+            return unpack(body)[0]
+        except BadTensors as error:
+            raise BadCatalogue(f"{path}: {error}") from error
+
+
+def _write_part(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
+    content = pack(arrays)
+    digest = hashlib.sha256(content).hexdigest()[:32]
+    path = part_path(folder, digest)
     try:
-        body = np.memmap(path, np.uint8, mode="r")
-    except (FileNotFoundError, ValueError) as error:
-        raise BadCatalogue(f"{path}: {error}") from error
-    if hashlib.sha256(body.data).hexdigest()[:16] != version:
-        raise BadCatalogue(f"{path}: content does not match its version; delete it and build the catalogue again")
-    try:
-        arrays, metadata = unpack(body)
-        described = json.loads(metadata["columns"])
-        columns = {name: _column(arrays, name, entry) for name, entry in described.items()}
-        return CatalogueFile(
-            version, _strings(arrays, "ids"), columns, _by_view(arrays, "status/"), _by_view(arrays, "event_time/")
-        )
-    except (BadTensors, KeyError, ValueError) as error:
-        raise BadCatalogue(f"{path}: {error}") from error
+        os.utime(path)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not synced: after a crash the builder drops what did not reach the disk, see `drop_damaged`.
+        write_atomically(path, content, durable=False)
+    return digest
 
 
-def _column(arrays: Mapping[str, NDArray[Any]], name: str, entry: Mapping[str, Any]) -> Column:
-    vocabulary = _strings(arrays, f"vocabulary/{name}") if f"vocabulary/{name}.blob" in arrays else None
-    return Column(entry["kind"], entry["view"], arrays[f"values/{name}"], vocabulary, arrays.get(f"list_offsets/{name}"))
-
-
-def _by_view(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def _put_strings(arrays: dict[str, NDArray[Any]], name: str, strings: Strings) -> None:
-    arrays[f"{name}.blob"], arrays[f"{name}.offsets"] = strings.blob, strings.offsets
+def _column(arrays: Mapping[str, NDArray[Any]], kind: Kind, view: str) -> Column:
+    vocabulary = _strings(arrays, "vocabulary") if "vocabulary.blob" in arrays else None
+    return Column(kind, view, arrays["values"], vocabulary, arrays.get("offsets"), arrays.get("absent"))
 
 
 def _strings(arrays: Mapping[str, NDArray[Any]], name: str) -> Strings:
     return Strings(arrays[f"{name}.blob"], arrays[f"{name}.offsets"])
 
 
-def _checked(version: str) -> str:
-    # A version becomes part of a path, and handlers take it from a payload.
-    if not _VERSION.fullmatch(version):
-        raise BadCatalogue(f"catalogue version {version!r} is not 16 hex digits")
-    return version
-
-
 def _drop_old(folder: Path, current: str) -> None:
-    by_age = sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in [path for path in by_age if path.stem != current][KEPT_VERSIONS - 1 :]:
+    """Keep the last few versions and their parts."""
+    manifests = [path for path in folder.glob("*.json") if is_version(path.stem)]
+    by_age = sorted(manifests, key=lambda path: path.stat().st_mtime, reverse=True)
+    others = [path for path in by_age if path.stem != current]
+    for path in others[KEPT_VERSIONS - 1 :]:
         path.unlink(missing_ok=True)
+    named: set[str] = set()
+    for path in [catalogue_path(folder, current), *others[: KEPT_VERSIONS - 1]]:
+        try:
+            named |= Contents.from_json(path.read_bytes()).digests()
+        except (OSError, *MALFORMED):
+            # Damaged: nobody can read it, so nobody needs its parts.
+            continue
+    before_s = time.time() - UNNAMED_S
+    for part in (folder / PARTS).glob("*.safetensors"):
+        if part.stem not in named and part.stat().st_mtime < before_s:
+            part.unlink(missing_ok=True)
+    for old in folder.glob("*.safetensors"):
+        # Written by Banquet 0.1 in one piece.
+        old.unlink(missing_ok=True)
