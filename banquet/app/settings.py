@@ -34,6 +34,19 @@ class TorchServeSettings(BaseModel):
     max_queued: int = Field(256, ge=1, le=100_000, description="Queries waiting for a model call per model and gateway process.")
 
 
+class FeatureSettings(BaseModel):
+    """How features are read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    user_read_ms: int = Field(
+        60,
+        ge=1,
+        le=60_000,
+        description="Longest read of users; a store that fails thrice in a row is left in peace.",
+    )
+
+
 class Settings(BaseSettings):
     """Everything `banquet up` can be told."""
 
@@ -55,6 +68,7 @@ class Settings(BaseSettings):
     release: str = Field("", description="Release to serve; empty: the current one.")
     placements_file: Path = Field(HERE / "placements.yaml", description="The placements.")
     torchserve: TorchServeSettings = TorchServeSettings()
+    features: FeatureSettings = FeatureSettings()
     served_log: bool = Field(default=True, description="Write the served log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -213,7 +213,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     vectors, vector_size = read_vectors(release, release.name)
     follower = CatalogueFollower(settings.catalogue)
     follower.start()
-    users = open_user_reader(FeatureRepo.open(settings.feature_repo), settings.catalogue)
+    repo = FeatureRepo.open(settings.feature_repo)
+    users = open_user_reader(repo, settings.catalogue, settings.features.user_read_ms / 1e3)
     events = FileEventLog(settings.feedback / "log")
     served_log = ServedLog(settings.served) if settings.served_log else None
     host = TorchServeClient(torchserve_address(settings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from banquet.features.guarded import GuardedUsers
 from banquet.features.joined import JoinedUserReader
 from banquet.features.layout import LayoutFile
 from banquet.features.repo import RedisStore, SqliteStore
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
     from banquet.features.repo import FeatureRepo
 
 
-def open_user_reader(repo: FeatureRepo, catalogue: Path) -> JoinedUserReader:
+def open_user_reader(repo: FeatureRepo, catalogue: Path, patience_s: float = 1.0) -> JoinedUserReader:
     """A reader of users by the layout that the catalogue builder publishes in the folder `catalogue`.
 
     SQLite and Redis are read directly. Any other store is read through Feast, which takes seconds and 180 MB to import.
+    A store that takes longer than `patience_s`, or fails, a few times in a row is left in peace until it answers a canary.
     """
-    return JoinedUserReader(_store(repo, LayoutFile(catalogue)))
+    return JoinedUserReader(GuardedUsers(_store(repo, LayoutFile(catalogue)), patience_s))
 
 
 def _store(repo: FeatureRepo, layout: LayoutFile) -> UserStore:

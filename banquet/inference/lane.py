@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from banquet.core.breaker import Breaker
 from banquet.core.errors import StageFailed
 from banquet.core.stages import ModelAnswer
-from banquet.inference.breaker import Breaker
 from banquet.inference.failures import MODEL_ERROR, OVERLOADED, TIMEOUT, UNAVAILABLE
 from banquet.inference.stacking import split, stack
 

@@ -1,4 +1,4 @@
-"""Stops asking a model that keeps failing, so that a dead one costs queries nothing."""
+"""Stops asking what keeps failing, so that a dead model or store costs queries nothing and is left in peace."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LONGEST_PAUSE_S = 0.5
 class Breaker:
     """Opens on a certain failure, or after several doubtful ones in a row; closes when the canary comes back.
 
-    The canary is sent here, again and again while open, so that no query pays for finding out. It raises `StageFailed` while the
-    model does not answer.
+    The canary is sent here, again and again while open, so that no query pays for finding out. It raises `StageFailed` while
+    `name` does not answer.
     """
 
-    def __init__(self, model: str, canary: Callable[[], Awaitable[object]]) -> None:
-        self._model = model
+    def __init__(self, name: str, canary: Callable[[], Awaitable[object]]) -> None:
+        self._name = name
         self._canary = canary
         self._failures = 0
         self._probing: asyncio.Task[None] | None = None
@@ -41,8 +41,8 @@ class Breaker:
     def failed(self, *, certain: bool) -> None:
         self._failures += 1
         if self._probing is None and (certain or self._failures >= PATIENCE):
-            log.warning("%s does not answer; queries do without it", self._model)
-            self._probing = asyncio.create_task(self._probe(), name=f"canary of {self._model}")
+            log.warning("%s does not answer; queries do without it", self._name)
+            self._probing = asyncio.create_task(self._probe(), name=f"canary of {self._name}")
 
     async def close(self) -> None:
         if self._probing is not None:
@@ -57,13 +57,13 @@ class Breaker:
             try:
                 await self._canary()
             except StageFailed as error:
-                log.debug("the canary of %s: %s", self._model, error)
+                log.debug("the canary of %s: %s", self._name, error)
                 continue
             except Exception:
-                # Without another try the model would never be asked again.
-                log.exception("the canary of %s failed", self._model)
+                # Without another try it would never be asked again.
+                log.exception("the canary of %s failed", self._name)
                 continue
             break
-        log.warning("%s answers again", self._model)
+        log.warning("%s answers again", self._name)
         self._failures = 0
         self._probing = None
