@@ -37,6 +37,11 @@ class MmrSettings(Part):
     diversity: float = Field(0.3, ge=0, le=1)
 
 
+class ExploreSettings(Part):
+    share: float = Field(gt=0, le=1)
+    pool: Limit = 100
+
+
 class PlacementSettings(Part):
     """One placement's pipeline."""
 
@@ -50,6 +55,7 @@ class PlacementSettings(Part):
     )
     scorer: ScorerSettings | None = None
     selector: Annotated[TopKSettings | MmrSettings, Field(discriminator="kind")] = TopKSettings(kind="top_k")
+    explore: ExploreSettings | None = None
     budgets_ms: dict[str, PositiveFloat] = {}
 
     @model_validator(mode="after")

@@ -47,6 +47,17 @@ class FeatureSettings(BaseModel):
     )
 
 
+class ServedSettings(BaseModel):
+    """What the served log keeps."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sample_rate: float = Field(1.0, ge=0, le=1, description="Share of the requests that are written, chosen by their ids.")
+    retention_hours: float = Field(72.0, gt=0, description="How long answers are kept.")
+    max_mb: int = Field(2048, ge=1, description="Size of the served log; beyond it the oldest answers go.")
+    flush_s: float = Field(30.0, ge=0.5, le=300, description="Answers are written this often; a crash loses no more.")
+
+
 class Settings(BaseSettings):
     """Everything `banquet up` can be told."""
 
@@ -70,6 +81,7 @@ class Settings(BaseSettings):
     torchserve: TorchServeSettings = TorchServeSettings()
     features: FeatureSettings = FeatureSettings()
     served_log: bool = Field(default=True, description="Write the served log.")
+    served: ServedSettings = ServedSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property
@@ -89,7 +101,7 @@ class Settings(BaseSettings):
         return self.workspace / "feedback"
 
     @property
-    def served(self) -> Path:
+    def served_folder(self) -> Path:
         return self.workspace / "served"
 
     @property

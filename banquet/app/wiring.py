@@ -30,6 +30,7 @@ from banquet.stages.filters.available import Available
 from banquet.stages.filters.duplicates import Duplicates
 from banquet.stages.filters.seen import Seen
 from banquet.stages.scorers.ranking import Ranking
+from banquet.stages.selectors.explore import Explore
 from banquet.stages.selectors.mmr import Mmr
 from banquet.stages.selectors.top_k import TopK
 from banquet.stages.sinks.answer_log import AnswerLog
@@ -125,9 +126,9 @@ class Stages:
         return Ranking(self.models, self.schema, self.vector_size)
 
     def selector(self, placement: PlacementSettings) -> Selector:
-        if isinstance(placement.selector, MmrSettings):
-            return Mmr(self.vectors, placement.selector.diversity)
-        return TopK()
+        chosen = placement.selector
+        inner = Mmr(self.vectors, chosen.diversity) if isinstance(chosen, MmrSettings) else TopK()
+        return inner if placement.explore is None else Explore(inner, placement.explore.share, placement.explore.pool)
 
 
 def canary_job(model: str, catalogue: Catalogue, schema: FeatureSchema, vector_size: int) -> ModelJob:
@@ -216,7 +217,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     repo = FeatureRepo.open(settings.feature_repo)
     users = open_user_reader(repo, settings.catalogue, settings.features.user_read_ms / 1e3)
     events = FileEventLog(settings.feedback / "log")
-    served_log = ServedLog(settings.served) if settings.served_log else None
+    served_log = ServedLog(settings.served_folder, **settings.served.model_dump()) if settings.served_log else None
     host = TorchServeClient(torchserve_address(settings))
 
     def first_canary(model: str) -> ModelJob | None:

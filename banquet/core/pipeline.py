@@ -16,7 +16,7 @@ import numpy as np
 from banquet.core.candidates import Candidates, joined
 from banquet.core.errors import DeadlineUnmeetable, StageFailed
 from banquet.core.query import Degradation, UserFeatures
-from banquet.core.stages import Answer, Found, ModelRun, Scored, Timing
+from banquet.core.stages import Answer, Found, ModelRun, Scored, Selection, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -117,11 +117,12 @@ class _Course:
         return candidates if scored is None else candidates.ranked(scored.scores)
 
     def answer(self, candidates: Candidates, selector: Selector) -> Answer:
-        picks = self._try(selector.name, lambda: selector.select(self.query, candidates))
-        if picks is None:
-            picks = candidates.in_order()[: self.query.limit]
+        selection = self._try(selector.name, lambda: selector.select(self.query, candidates))
+        if selection is None:
+            selection = Selection(candidates.in_order()[: self.query.limit])
+        picks = candidates.take(selection.picks)
         elapsed_ms = (time.perf_counter() - self._began_s) * 1e3
-        return Answer(self.query, candidates.take(picks), candidates, self._degradations, self._timings, elapsed_ms)
+        return Answer(self.query, picks, candidates, selection, self._degradations, self._timings, elapsed_ms)
 
     def miss(self, stage: str, reason: str) -> None:
         degradation = Degradation(stage, reason)

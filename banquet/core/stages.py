@@ -102,12 +102,22 @@ class Scorer(Protocol):
     async def score(self, query: Query, candidates: Candidates) -> Scored: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """`picks`: positions among the C candidates, best first. `chances` float32 [C]: how likely each candidate was to be among
+    the picks; None when nothing was left to chance.
+    """
+
+    picks: NDArray[np.intp]
+    chances: Scores | None = None
+
+
 class Selector(Protocol):
-    """Picks and orders: positions among the candidates, at most `query.limit`, best first."""
+    """Picks at most `query.limit` and orders them."""
 
     name: str
 
-    def select(self, query: Query, candidates: Candidates) -> NDArray[np.intp]: ...
+    def select(self, query: Query, candidates: Candidates) -> Selection: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +133,13 @@ class Timing:
 class Answer:
     """A pipeline's answer: `picks` best first, and everything it has to say about itself.
 
-    `candidates` is what the selector chose from, for the served log.
+    `candidates` is what the selector chose from, and `selection` how, for the served log.
     """
 
     query: Query
     picks: Candidates
     candidates: Candidates
+    selection: Selection
     degradations: Sequence[Degradation]
     timings: Sequence[Timing]
     elapsed_ms: float

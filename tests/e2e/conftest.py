@@ -39,7 +39,8 @@ def banquet(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'clients/python'}", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    own = {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'clients/python'}", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return os.environ | own | {"BANQUET_SERVED__FLUSH_S": "0.5"}
 
 
 def free_port() -> int:

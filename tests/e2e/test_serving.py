@@ -139,16 +139,15 @@ def test_the_served_log_has_what_the_models_saw(client: BanquetClient, served: S
     """Each answer's request, features, candidates and picks are written down."""
     answer = client.recommend(known_users(served)[4], placement="home", limit=3)
     began_s = time.monotonic()
-    while time.monotonic() - began_s < 10:
-        lines = [
-            json.loads(line) for path in (served.folder / "var/served").rglob("*.jsonl") for line in path.read_text().splitlines()
-        ]
-        found = [line for line in lines if line["request_id"] == answer.request_id]
-        if found:
-            break
-        time.sleep(0.1)
-    assert answer.item_ids[0] in json.dumps(found[0])
-    assert found[0]["user"]["history"]
+    found: list[dict] = []
+    while not found and time.monotonic() - began_s < 10:
+        time.sleep(0.2)
+        rows = (row for path in (served.folder / "var/served").glob("*/*.parquet") for row in pq.read_table(path).to_pylist())
+        found = [row for row in rows if row["request_id"] == answer.request_id]
+    shown = sorted((item["position"], item["item_id"]) for item in found[0]["candidates"] if item["position"] is not None)
+    assert [item_id for _, item_id in shown] == list(answer.item_ids)
+    assert found[0]["history"]
+    assert found[0]["user"]["interaction_count"] > 0
 
 
 @pytest.mark.parametrize(

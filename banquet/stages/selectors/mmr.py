@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from banquet.core.stages import Selection
 
+if TYPE_CHECKING:
     from banquet.core.candidates import Candidates
     from banquet.core.query import Query
     from banquet.stages.vectors import ItemVectors
@@ -29,7 +29,7 @@ class Mmr:
         self._vectors = vectors
         self._diversity = diversity
 
-    def select(self, query: Query, candidates: Candidates) -> NDArray[np.intp]:
+    def select(self, query: Query, candidates: Candidates) -> Selection:
         order = candidates.in_order()
         pool = order[: max(POOL, query.limit)]
         vectors = self._vectors.of(query.catalogue)[candidates.rows[pool]]
@@ -45,4 +45,4 @@ class Mmr:
             picks.append(pick)
             left[pick] = False
             closest = np.maximum(closest, likeness[pick])
-        return pool[np.array(picks, np.intp)]
+        return Selection(pool[np.array(picks, np.intp)])

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from banquet.core.stages import Selection
 
+if TYPE_CHECKING:
     from banquet.core.candidates import Candidates
     from banquet.core.query import Query
 
@@ -17,5 +16,5 @@ class TopK:
 
     name = "top_k"
 
-    def select(self, query: Query, candidates: Candidates) -> NDArray[np.intp]:
-        return candidates.in_order()[: query.limit]
+    def select(self, query: Query, candidates: Candidates) -> Selection:
+        return Selection(candidates.in_order()[: query.limit])

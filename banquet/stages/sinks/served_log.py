@@ -2,172 +2,147 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
-import math
-import queue
 import threading
 import time
-import uuid
-from datetime import UTC, datetime
+import zlib
+from collections import deque
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-import numpy as np
+from prometheus_client import Counter
+
+from banquet.stages.sinks.served_files import Shelf, hour_of, mark_of
+from banquet.stages.sinks.served_rows import Taken, is_whole, rows_of, types_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-    from typing import Any, TextIO
 
-    from numpy.typing import NDArray
+    import pyarrow as pa
 
-    from banquet.core.candidates import Candidates
     from banquet.core.stages import Answer
 
 log = logging.getLogger(__name__)
 
-MAX_WAITING = 1_000
+MAX_WAITING = 4_096
+ROW_GROUP = 512
+FLUSH_S = 30.0
+SWEEP_S = 60.0
+POLL_S = 0.5
+# Between row groups, so that requests get the interpreter.
+BREATH_S = 0.002
+_HASHES = 1 << 32
+
+WRITTEN = Counter("banquet_served_log_answers_total", "Answers written to the served log.")
+WRITTEN_BYTES = Counter("banquet_served_log_bytes_total", "Size of the served log's files when they were written.")
+DROPPED = Counter("banquet_served_log_dropped_total", "Answers missing in the served log.", ["reason"])
 
 
 class ServedLog:
-    """Writes one line of JSON per answer to `folder/served-<UTC hour>-<process>.jsonl`, from a thread of its own.
+    """Writes answers as parquet to `folder/<UTC hour>/`, from a thread of its own, every `flush_s` or `flush_answers`.
 
-    `dropped` counts the answers missing in it, since too many waited or the disk refused: losing some is better than waiting.
+    Taking an answer costs one append: when `max_waiting` wait already, or the disk refuses, the answer is missing in the log and
+    counted in `dropped`. `sample_rate` is the share of requests that are written, chosen by their ids. `retention_hours` and
+    `max_mb` bound what is kept of all processes together.
     """
 
     name = "served_log"
 
-    def __init__(self, folder: Path, *, max_waiting: int = MAX_WAITING) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._refused = 0
-        self._failed = 0
-        self._closed = False
-        self._waiting: queue.Queue[tuple[Answer, float] | None] = queue.Queue(max_waiting)
-        self._files = _HourlyFile(folder)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        sample_rate: float = 1.0,
+        retention_hours: float = 168.0,
+        max_mb: int = 2048,
+        max_waiting: int = MAX_WAITING,
+        flush_s: float = FLUSH_S,
+    ) -> None:
+        self._shelf = Shelf(folder, retention_hours=retention_hours, max_bytes=max_mb << 20)
+        self._sampled_below = round(sample_rate * _HASHES)
+        self._max_waiting = max_waiting
+        self._flush_s = flush_s
+        self._waiting: deque[Taken] = deque()
+        self._types: dict[str, pa.DataType] = {}
+        self._closing = threading.Event()
+        self.dropped = 0
         self._thread = threading.Thread(target=self._write_all, name="served-log", daemon=True)
         self._thread.start()
 
     def take(self, answer: Answer) -> None:
-        if self._closed:
-            self._refused += 1
+        if zlib.crc32(answer.query.request_id.encode()) >= self._sampled_below:
             return
-        try:
-            self._waiting.put_nowait((answer, time.time()))
-        except queue.Full:
-            self._refused += 1
-
-    @property
-    def dropped(self) -> int:
-        return self._refused + self._failed
+        if self._closing.is_set():
+            self._drop("closed", 1)
+        elif len(self._waiting) >= self._max_waiting:
+            self._drop("queue_full", 1)
+        else:
+            self._waiting.append(Taken(answer, round(time.time() * 1e6 - answer.elapsed_ms * 1e3)))
 
     def close(self) -> None:
         """Write what waits and end the thread; nothing is taken afterwards."""
-        if not self._closed:
-            self._closed = True
-            self._waiting.put(None)
-            self._thread.join()
+        self._closing.set()
+        self._thread.join()
 
     def _write_all(self) -> None:
-        while (served := self._waiting.get()) is not None:
-            try:
-                self._files.write(served[1], served_line(*served), flush=self._waiting.empty())
-            except Exception:
-                self._failed += 1
-                log.exception("the answer to request %s is missing in the served log", served[0].query.request_id)
+        flushed_s = swept_s = float("-inf")
+        while not self._closing.wait(POLL_S):
+            now_s = time.monotonic()
+            if len(self._waiting) >= ROW_GROUP or now_s >= flushed_s + self._flush_s:
+                self._flush()
+                flushed_s = now_s
+            if now_s >= swept_s + SWEEP_S:
+                self._sweep()
+                swept_s = now_s
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write what waits by now; what comes meanwhile is left for the next time."""
+        taken = sorted((self._waiting.popleft() for _ in range(len(self._waiting))), key=lambda each: each.began_us)
+        for hour, of_hour in groupby(taken, key=lambda each: hour_of(each.began_us)):
+            self._write(hour, list(of_hour))
+
+    def _write(self, hour: str, taken: Sequence[Taken]) -> None:
+        """A file of these answers; when they do not go together, their types having changed, halves of them each."""
         try:
-            self._files.close()
+            types = types_of(taken, self._types)
+            written_bytes = self._shelf.put(hour, self._row_groups(taken, types))
         except OSError:
-            log.exception("the last answers may be missing in the served log")
+            self._drop("disk", len(taken))
+            log.exception("%d answers are missing in the served log", len(taken))
+        except Exception:
+            known, self._types = self._types, {}
+            if len(taken) > 1:
+                middle = len(taken) // 2
+                self._write(hour, taken[:middle])
+                self._write(hour, taken[middle:])
+            elif known:
+                self._write(hour, taken)
+            else:
+                self._drop("unwritable", 1)
+                log.exception("the answer to request %s is missing in the served log", taken[0].answer.query.request_id)
+        else:
+            self._types = {name: kind for name, kind in types.items() if is_whole(kind)}
+            WRITTEN.inc(len(taken))
+            WRITTEN_BYTES.inc(written_bytes)
 
+    def _row_groups(self, taken: Sequence[Taken], types: dict[str, pa.DataType]) -> Iterator[pa.Table]:
+        forgotten = self._shelf.forgotten_us()
+        if forgotten:
+            taken = [each for each in taken if each.began_us > forgotten.get(mark_of(each.answer.query.user_id), 0)]
+        for _, of_version in groupby(taken, key=lambda each: each.answer.query.catalogue.version):
+            same = list(of_version)
+            for start in range(0, len(same), ROW_GROUP):
+                yield rows_of(same[start : start + ROW_GROUP], types)
+                time.sleep(BREATH_S)
 
-class _HourlyFile:
-    """Lines go to the file of their hour; no other process writes it."""
+    def _sweep(self) -> None:
+        try:
+            self._shelf.sweep()
+        except OSError:
+            log.exception("old files of the served log cannot be dropped")
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._process = uuid.uuid4().hex[:12]
-        self._hour = ""
-        self._file: TextIO | None = None
-
-    def write(self, at_s: float, line: str, *, flush: bool) -> None:
-        hour = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H")
-        if self._file is None or hour != self._hour:
-            self.close()
-            self._hour = hour
-            self._file = (self._folder / f"served-{hour}-{self._process}.jsonl").open("a", encoding="utf-8")
-        self._file.write(line)
-        if flush:
-            self._file.flush()
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-def served_line(answer: Answer, at_s: float) -> str:
-    """An answer as a line of JSON. Columns of candidates are base64 of little-endian float32 or int8, which `column_of` reads:
-    exact, a quarter of the size of digits, and quick to write.
-    """
-    query = answer.query
-    item_ids = query.catalogue.item_ids
-    candidates = answer.candidates
-    line = {
-        "time_us": round(at_s * 1e6),
-        "request_id": query.request_id,
-        "user_id": query.user_id,
-        "placement": query.placement,
-        "limit": query.limit,
-        "item_id": query.item_id,
-        "release": answer.release,
-        "catalogue": query.catalogue.version,
-        "user": {"found": query.user.found, "values": _without_nan(query.user.values), "history": query.user.history},
-        "candidates": {
-            "item_ids": [item_ids[row] for row in candidates.rows.tolist()],
-            "source_names": candidates.source_names,
-            "sources": _base64(candidates.sources, "i1"),
-            "scores": _base64(candidates.scores, "<f4"),
-            "ranking": _base64(candidates.ranking, "<f4"),
-        },
-        "picks": _picks(answer.picks, item_ids),
-        "degradations": [{"stage": missing.stage, "reason": missing.reason} for missing in answer.degradations],
-        "elapsed_ms": round(answer.elapsed_ms, 3),
-    }
-    return json.dumps(line, separators=(",", ":"), default=_plain) + "\n"
-
-
-def column_of(text: str, dtype: str = "<f4") -> NDArray[Any]:
-    """The values behind a column of candidates: `<f4` for `scores` and `ranking`, `i1` for `sources`."""
-    return np.frombuffer(base64.b64decode(text), dtype)
-
-
-def _picks(picks: Candidates, item_ids: list[str]) -> list[dict[str, object]]:
-    return [
-        {
-            "position": position,
-            "item_id": item_ids[row],
-            "source": picks.source_of(position),
-            "score": _without_nan_value(picks.scores[position].item()),
-            "ranking": _without_nan_value(picks.ranking[position].item()),
-        }
-        for position, row in enumerate(picks.rows.tolist())
-    ]
-
-
-def _base64(values: NDArray[Any], dtype: str) -> str:
-    return base64.b64encode(values.astype(dtype, copy=False).tobytes()).decode()
-
-
-def _without_nan(values: Mapping[str, object]) -> dict[str, object]:
-    return {name: _without_nan_value(value) for name, value in values.items()}
-
-
-def _without_nan_value(value: object) -> object:
-    """JSON knows no NaN and no infinity."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _plain(value: Any) -> object:
-    """What JSON has no form for: numpy's values as Python's, anything else as text."""
-    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)
+    def _drop(self, reason: str, answers: int) -> None:
+        self.dropped += answers
+        DROPPED.labels(reason).inc(answers)
