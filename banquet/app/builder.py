@@ -14,6 +14,9 @@ from banquet.app.settings import read_settings
 from banquet.features.builder import run_builder
 from banquet.features.repo import FeatureRepo
 
+# A build must not cost a request: whoever answers comes first.
+NICENESS = 5
+
 
 def main() -> None:
     settings = read_settings(**json.loads(Path(sys.argv[1]).read_text()))
@@ -22,7 +25,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     repo = FeatureRepo.open(settings.feature_repo)
-    run_builder(repo, settings.catalogue, stop, wanted=lambda: os.getppid() == parent)
+    os.nice(NICENESS)
+    run_builder(repo, settings.catalogue, stop, settings.features.freshness_s, wanted=lambda: os.getppid() == parent)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,10 @@ class FeatureSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    freshness_s: float = Field(
+        1.0, ge=0.2, le=3600, description="How old the catalogue may be, per 100,000 items, before answers say that it is."
+    )
+    census_s: float = Field(60.0, ge=1, le=86_400, description="Pause between counts of the online store's rows for the metrics.")
     user_read_ms: int = Field(
         60,
         ge=1,
@@ -56,6 +60,19 @@ class ServedSettings(BaseModel):
     retention_hours: float = Field(72.0, gt=0, description="How long answers are kept.")
     max_mb: int = Field(2048, ge=1, description="Size of the served log; beyond it the oldest answers go.")
     flush_s: float = Field(30.0, ge=0.5, le=300, description="Answers are written this often; a crash loses no more.")
+
+
+class EventSettings(BaseModel):
+    """What becomes of events."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    retention_days: int = Field(
+        30, ge=8, le=3650, description="How long events stay in the log and a repeated event id is known."
+    )
+    offline_every_s: float = Field(
+        30.0, ge=0, le=86_400, description="Pause between writes of pushed features to the offline store; 0: none are written."
+    )
 
 
 class Settings(BaseSettings):
@@ -80,6 +97,7 @@ class Settings(BaseSettings):
     placements_file: Path = Field(HERE / "placements.yaml", description="The placements.")
     torchserve: TorchServeSettings = TorchServeSettings()
     features: FeatureSettings = FeatureSettings()
+    events: EventSettings = EventSettings()
     served_log: bool = Field(default=True, description="Write the served log.")
     served: ServedSettings = ServedSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -1,40 +1,36 @@
-"""The catalogue builder as a process of its own: `python -m banquet.features.builder --repo FOLDER --catalogue FOLDER`.
-
-Ends on SIGTERM, and when the process that started it has gone.
-"""
+"""The catalogue builder's loop."""
 
 from __future__ import annotations
 
-import argparse
 import logging
-import os
-import signal
-import sys
-import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import BadSettings, StageFailed
-from banquet.features.catalogue_builder import CatalogueBuilder, open_items
+from banquet.features.catalogue_builder import CatalogueBuilder
+from banquet.features.item_store import open_items
 from banquet.features.layout_keeper import LayoutKeeper
-from banquet.features.repo import FeatureRepo
+from banquet.features.registry_states import RegistryStates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import threading
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from banquet.features.repo import FeatureRepo
 
 log = logging.getLogger(__name__)
 
-INTERVAL_S = 0.25
-# After a build the builder rests this many times as long as it took, so that writers who never stop cost a quarter core.
-REST = 3.0
+FRESHNESS_S = 1.0
+# Looks at the store per freshness bound: the rest of the bound is for reading, publishing and the readers' own looks.
+LOOKS = 10
 
 
 def run_builder(
     repo: FeatureRepo,
     catalogue: Path,
     stop: threading.Event,
-    interval_s: float = INTERVAL_S,
+    freshness_s: float = FRESHNESS_S,
     wanted: Callable[[], bool] = lambda: True,
 ) -> None:
     """Keep the catalogue equal to the store until `stop` is set or nobody wants it any more.
@@ -43,7 +39,8 @@ def run_builder(
     that can never be scanned.
     """
     store, layouts = open_items(repo), LayoutKeeper(repo, catalogue)
-    builder = CatalogueBuilder(store, catalogue)
+    builder = CatalogueBuilder(store, catalogue, RegistryStates(repo.registry_file, repo.project))
+    interval_s = freshness_s / LOOKS
     trouble = ""
     try:
         while not stop.is_set() and wanted():
@@ -58,29 +55,7 @@ def run_builder(
                 if trouble or built is not None:
                     log.info("the catalogue is up to date: %s", built or "unchanged")
                 trouble = ""
-            stop.wait(max(interval_s, REST * (time.monotonic() - began_s)))
+            stop.wait(max(interval_s / 10, interval_s - (time.monotonic() - began_s)))
     finally:
         layouts.close()
         store.close()
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m banquet.features.builder", description=__doc__)
-    parser.add_argument("--repo", type=Path, required=True, help="the Feast repo's folder")
-    parser.add_argument("--yaml", type=Path, help="its feature_store.yaml when that is elsewhere")
-    parser.add_argument("--catalogue", type=Path, required=True, help="the folder to publish into")
-    parser.add_argument("--interval-s", type=float, default=INTERVAL_S, help="how often to look at the store")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    stop, parent = threading.Event(), os.getppid()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        repo = FeatureRepo.open(options.repo, options.yaml)
-        run_builder(repo, options.catalogue, stop, options.interval_s, wanted=lambda: os.getppid() == parent)
-    except BadSettings as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

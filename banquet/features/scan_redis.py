@@ -1,6 +1,6 @@
-"""Scans the items of a Redis online store: SCAN for their keys, then their hashes in pipelines.
+"""Reads the items of a Redis online store: all of them by SCAN, or the hashes of a few in one transaction.
 
-A scan is not a snapshot: what is written meanwhile may or may not be in it, and the next scan has it.
+A SCAN is not a snapshot. What is written meanwhile is in what the server tells as changed, and is read again afterwards.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from banquet.core.errors import StageFailed
-from banquet.features.encoding import decode_timestamp_us, redis_field
-from banquet.features.item_columns import ScannedView
+from banquet.features.encoding import BadValue, decode_timestamp_us, redis_field
+from banquet.features.item_columns import item_views
+from banquet.features.item_store import Changes
+from banquet.features.redis_tracking import Tracking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from banquet.features.encoding import KeyFormat
+    from banquet.features.item_columns import ItemTable, ViewTable
     from banquet.features.layout import Layout
 
 PIPELINE_KEYS = 1000
@@ -30,43 +33,92 @@ class RedisItems:
 
     def __init__(self, options: Mapping[str, object]) -> None:
         timeouts = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
-        self._client = Redis(**(timeouts | dict(options)))
+        self._client = Redis(**(timeouts | dict(options) | {"protocol": 2, "decode_responses": False}))
+        self._tracking: Tracking | None = None
+        self._formats: tuple[object, list[KeyFormat]] = (None, [])
 
-    def state(self) -> object:
-        """Differs from an earlier one when anyone has written to the server since. Raises `StageFailed`."""
+    def changes(self, layout: Layout) -> Changes:
+        """By the server's key tracking: whoever writes an item, the server names its key."""
+        formats = self._key_formats(layout)
+        prefixes = [keys.prefix for keys in formats]
         try:
-            server, persistence = self._client.info("server"), self._client.info("persistence")
+            if self._tracking is None or self._tracking.prefixes != prefixes:
+                self._forget()
+                self._tracking = Tracking(self._client, prefixes)
+                self._tracking.written()
+                return Changes(others=True)
+            keys = self._tracking.written()
+        except (RedisError, OSError) as error:
+            self._forget()
+            raise StageFailed("unavailable", f"Redis: {error}") from error
+        if keys is None:
+            return Changes(others=True)
+        project = layout.project.encode()
+        parsed = (keys_of.parse(key, project) for key in keys for keys_of in formats)
+        return Changes(frozenset(item for item in parsed if item is not None))
+
+    def scan(self, layout: Layout, table: ItemTable) -> Iterator[None]:
+        try:
+            for keys, views in _by_key(table.views.values()):
+                for chunk in _items(self._client, layout.project.encode(), keys):
+                    self._take(table, views, chunk, together=False)
+                    yield
         except (RedisError, OSError) as error:
             raise StageFailed("unavailable", f"Redis: {error}") from error
-        # Changes are counted from the last save on.
-        return server["run_id"], persistence["rdb_last_save_time"], persistence["rdb_changes_since_last_save"]
 
-    def scan(self, layout: Layout) -> list[ScannedView]:
-        """Every item's cells. Raises `StageFailed` when the store cannot be read."""
-        scanned = [ScannedView.empty(view) for view in layout.items]
-        by_key: dict[tuple[tuple[str, ...], tuple[str, ...]], list[ScannedView]] = {}
-        for scan in scanned:
-            by_key.setdefault((scan.view.join_keys, scan.view.key_types), []).append(scan)
+    def read(self, layout: Layout, table: ItemTable, item_ids: Sequence[str], views: Sequence[str]) -> None:
+        project = layout.project.encode()
         try:
-            for its in by_key.values():
-                _scan(self._client, layout.project.encode(), its[0].view.keys(), its)
+            for keys, its in _by_key(table.views[name] for name in views):
+                wanted = {key + project: item for item in item_ids if (key := _encoded(keys, item)) is not None}
+                self._take(table, its, wanted, together=True)
         except (RedisError, OSError) as error:
             raise StageFailed("unavailable", f"Redis: {error}") from error
-        return scanned
 
     def close(self) -> None:
+        self._forget()
         self._client.close()
 
+    def _forget(self) -> None:
+        if self._tracking is not None:
+            self._tracking.close()
+            self._tracking = None
 
-def _scan(client: Redis, project: bytes, keys: KeyFormat, scanned: Sequence[ScannedView]) -> None:
-    fields = [redis_field(scan.view.table, name) for scan in scanned for name in scan.cells]
-    fields += [f"_ts:{scan.view.table}".encode() for scan in scanned]
-    for chunk in _items(client, project, keys):
-        pipeline = client.pipeline(transaction=False)
-        for key in chunk:
+    def _key_formats(self, layout: Layout) -> list[KeyFormat]:
+        if self._formats[0] is not layout:
+            by_prefix = {keys.prefix: keys for keys in (view.keys() for view in item_views(layout))}
+            self._formats = (layout, list(by_prefix.values()))
+        return self._formats[1]
+
+    def _take(self, table: ItemTable, views: Sequence[ViewTable], items: Mapping[bytes, str], *, together: bool) -> None:
+        """Put the rows of items by key; `together`: all of one moment."""
+        if not items:
+            return
+        names = [list(view.view.features) for view in views]
+        fields = [redis_field(view.view.table, name) for view, its in zip(views, names, strict=True) for name in its]
+        fields += [f"_ts:{view.view.table}".encode() for view in views]
+        pipeline = self._client.pipeline(transaction=together)
+        for key in items:
             pipeline.hmget(key, fields)
-        for item, answer in zip(chunk.values(), pipeline.execute(), strict=True):
-            _take(item, answer, scanned)
+        columns = list(zip(*pipeline.execute(), strict=True))
+        rows = table.rows_of(list(items.values()))
+        at = 0
+        for view, its, times in zip(views, names, columns[len(columns) - len(views) :], strict=True):
+            mine = columns[at : at + len(its)]
+            at += len(its)
+            stored = [any(cell is not None for cell in cells) for cells in zip(*mine, strict=True)] or [False] * len(items)
+            moments = {blob: decode_timestamp_us(blob) for blob in set(times) if blob is not None}
+            known = [moments[time] if time is not None else 0 if has else None for time, has in zip(times, stored, strict=True)]
+            view.put(rows, dict(zip(its, mine, strict=True)), known)
+
+
+def _by_key(views: Iterable[ViewTable]) -> list[tuple[KeyFormat, list[ViewTable]]]:
+    """Views that share a hash per item."""
+    found: dict[bytes, tuple[KeyFormat, list[ViewTable]]] = {}
+    for view in views:
+        keys = view.view.keys()
+        found.setdefault(keys.encode("0"), (keys, []))[1].append(view)
+    return list(found.values())
 
 
 def _items(client: Redis, project: bytes, keys: KeyFormat) -> Iterator[dict[bytes, str]]:
@@ -85,15 +137,9 @@ def _items(client: Redis, project: bytes, keys: KeyFormat) -> Iterator[dict[byte
         yield chunk
 
 
-def _take(item: str, answer: list[bytes | None], scanned: Sequence[ScannedView]) -> None:
-    times = answer[len(answer) - len(scanned) :]
-    at = 0
-    for scan, time in zip(scanned, times, strict=True):
-        its = answer[at : at + len(scan.cells)]
-        at += len(scan.cells)
-        if time is None and all(blob is None for blob in its):
-            continue
-        scan.times_us[item] = decode_timestamp_us(time or b"")
-        for cells, blob in zip(scan.cells.values(), its, strict=True):
-            if blob is not None:
-                cells[item] = blob
+def _encoded(keys: KeyFormat, item: str) -> bytes | None:
+    try:
+        return keys.encode(item)
+    except BadValue:
+        # Such an item cannot be in the store.
+        return None

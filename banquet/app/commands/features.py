@@ -48,7 +48,8 @@ def prepare(
 @app.command("build-catalogue")
 def build_catalogue(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGUE, as_json: Json = False) -> None:
     """Build the catalogue from the online store once (a running `banquet up` does so by itself)."""
-    from banquet.features.catalogue_builder import CatalogueBuilder, open_items
+    from banquet.features.catalogue_builder import CatalogueBuilder
+    from banquet.features.item_store import open_items
     from banquet.features.layout_keeper import LayoutKeeper
     from banquet.features.repo import FeatureRepo
 
@@ -70,22 +71,51 @@ def build_catalogue(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue =
 
 @app.command()
 def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGUE, as_json: Json = False) -> None:
-    """Show the store, what was loaded last, and the catalogue in force."""
+    """Show what the store holds view by view, how far the event consumer is behind, and the catalogue in force.
+
+    The event log and the notes of running gateways are looked for beside the catalogue.
+    """
+    from banquet.app.feature_status import defaults_used, known_lag, stored_views, view_statuses
     from banquet.features.repo import FeatureRepo
     from banquet.features.status import status_of
 
-    found = status_of(FeatureRepo.open(repo, yaml), catalogue)
+    described = FeatureRepo.open(repo, yaml)
+    found = status_of(described, catalogue)
+    lag = known_lag(catalogue.parent / "feedback")
+    views = view_statuses(stored_views(described, catalogue), catalogue, lag, defaults_used(catalogue.parent / "run"))
     if as_json:
-        typer.echo(json.dumps(asdict(found)))
+        typer.echo(json.dumps(asdict(found) | {"views": [asdict(view) for view in views], "lag": asdict(lag) if lag else None}))
         return
     console = Console()
     console.print(f"store    {found.store}")
     console.print(f"dataset  {found.dataset or 'none; run `banquet features prepare`'}")
+    console.print(f"events   {'unknown' if lag is None else f'{lag.unread_bytes:,} bytes unread'}")
+    columns = ("view", "rows", "missing", "newest event", "materialized up to", "unpushed", "defaults used")
+    table = Table(*columns, title="Views of the online store")
+    for view in views:
+        times = (_ago(view.age_s), _ago(view.materialized_s))
+        table.add_row(view.view, f"{view.rows:,}", f"{view.missing:.1%}", *times, f"{view.unpushed:,}", _count(view.defaults))
+    if views:
+        console.print(table)
     if not found.version:
         console.print("catalogue  none; run `banquet features build-catalogue`")
         return
-    console.print(f"catalogue {found.version}, {found.items:,} items, confirmed {found.age_s:.1f} s ago")
+    console.print(f"catalogue {found.version}, {found.items:,} items, confirmed {_ago(found.age_s)}")
     table = Table("column", "view", "kind", "missing", title="Catalogue columns")
     for column in found.columns:
         table.add_row(column.name, column.view, column.kind, f"{column.missing:.1%}")
     console.print(table)
+
+
+def _ago(age_s: float | None) -> str:
+    if age_s is None:
+        return "never"
+    for unit, length_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if age_s >= 2 * length_s:
+            return f"{age_s / length_s:.0f} {unit} ago"
+    return f"{age_s:.1f} s ago"
+
+
+def _count(number: int | None) -> str:
+    """Only a running gateway knows how often."""
+    return "no gateway" if number is None else f"{number:,}"

@@ -1,6 +1,8 @@
 """The catalogue builder as the process that `banquet up` starts."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,8 @@ import pytest
 from banquet.features.follower import CatalogueFollower
 from tests.integration.features.world import World
 
+ROOT = Path(__file__).parents[3]
+
 
 def until(true: Callable[[], bool], patience_s: float = 30) -> float:
     began_s = time.monotonic()
@@ -22,9 +26,16 @@ def until(true: Callable[[], bool], patience_s: float = 30) -> float:
     return time.monotonic() - began_s
 
 
-def start(world: World) -> subprocess.Popen[bytes]:
-    places = ["--repo", str(world.repo.folder), "--yaml", str(world.repo.yaml), "--catalogue", str(world.catalogue)]
-    return subprocess.Popen([sys.executable, "-m", "banquet.features.builder", *places], cwd=Path(__file__).parents[3])
+def command(world: World, folder: Path) -> list[str]:
+    """What `banquet up` starts, in a workspace of its own."""
+    shutil.copytree(world.catalogue, folder / "workspace/catalogue")
+    told = folder / "settings.json"
+    told.write_text(json.dumps({"feature_repo": str(world.repo.folder), "workspace": str(folder / "workspace")}))
+    return [sys.executable, "-m", "banquet.app.builder", str(told)]
+
+
+def environment(world: World) -> dict[str, str]:
+    return os.environ | {"FEAST_FS_YAML_FILE_PATH": str(world.repo.yaml)}
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -34,16 +45,18 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 @pytest.fixture
-def builder(world: World) -> Iterator[subprocess.Popen[bytes]]:
-    process = start(world)
+def builder(world: World, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command(world, tmp_path), cwd=ROOT, env=environment(world))
     yield process
     process.kill()
     process.wait()
 
 
-def test_a_push_is_in_the_gateways_catalogue_within_a_second(world: World, builder: subprocess.Popen[bytes]) -> None:
+def test_a_push_is_in_the_gateways_catalogue_within_a_second(
+    world: World, builder: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
     """Anyone's push, followed by whoever maps the folder; the age stays small, and SIGTERM ends the process."""
-    follower = CatalogueFollower(world.catalogue)
+    follower = CatalogueFollower(tmp_path / "workspace/catalogue")
     follower.start()
     assert follower.wait(30)
 
@@ -61,27 +74,19 @@ def test_a_push_is_in_the_gateways_catalogue_within_a_second(world: World, build
     follower.stop()
 
 
-def test_the_builder_ends_with_its_parent(sqlite: World) -> None:
+def test_the_builder_ends_with_its_parent(sqlite: World, tmp_path: Path) -> None:
     """A killed supervisor leaves nobody behind."""
     code = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); sys.stdin.read()"
-    command = [
-        sys.executable,
-        "-m",
-        "banquet.features.builder",
-        "--repo",
-        str(sqlite.repo.folder),
-        "--catalogue",
-        str(sqlite.catalogue),
-    ]
     parent = subprocess.Popen(
-        [sys.executable, "-c", code, *command],
+        [sys.executable, "-c", code, *command(sqlite, tmp_path / "parent")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[3],
+        cwd=ROOT,
+        env=environment(sqlite),
     )
     assert parent.stdout is not None
     builder = int(parent.stdout.readline())
-    until((sqlite.catalogue / "current.json").exists)
+    until((tmp_path / "parent/workspace/catalogue/current.json").exists)
     parent.kill()
     parent.communicate()
     until(lambda: not _runs(builder))

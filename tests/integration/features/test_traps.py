@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from banquet.core.query import UserFeatures
-from banquet.features.catalogue_builder import open_items
 from banquet.features.item_columns import ItemColumns, columns_of
+from banquet.features.item_store import open_items, scanned
 from banquet.features.layout import read_layout
 from banquet.features.users import open_user_reader
 from tests.integration.features.world import ITEMS, USERS, World
@@ -31,7 +31,7 @@ async def read(world: World, user_id: str) -> UserFeatures:
 def scan(world: World) -> ItemColumns:
     items = open_items(world.repo)
     try:
-        return columns_of(items.scan(read_layout(world.catalogue)))
+        return columns_of(scanned(items, read_layout(world.catalogue)))
     finally:
         items.close()
 

@@ -12,7 +12,8 @@ import pytest
 from banquet.core.errors import BadSettings, StageFailed
 from banquet.features import catalogue_builder as module
 from banquet.features.builder import run_builder
-from banquet.features.catalogue_builder import CatalogueBuilder, open_items
+from banquet.features.catalogue_builder import CatalogueBuilder
+from banquet.features.item_store import open_items, scanned
 from banquet.features.repo import FeatureRepo, OtherStore, SqliteStore
 from banquet.features.scan_sqlite import SqliteItems
 from banquet.wire.catalogue_file import CatalogueFile, read_catalogue, read_pointer
@@ -132,7 +133,7 @@ def test_a_store_that_was_emptied_does_not_empty_the_catalogue(
     assert published(layout_folder).ids.to_list() == ["b"]
 
 
-@pytest.mark.parametrize("loss", ["current.json", "*.safetensors"])
+@pytest.mark.parametrize("loss", ["current.json", "[0-9a-f]*.json", "parts/*.safetensors"])
 def test_a_catalogue_that_was_cleared_away_is_built_again(
     builder: CatalogueBuilder, layout_folder: Path, write: Write, loss: str
 ) -> None:
@@ -158,18 +159,18 @@ def test_a_store_that_is_gone_is_unavailable(tmp_path: Path) -> None:
     """And found again later."""
     items = SqliteItems(tmp_path / "none.db")
     with pytest.raises(StageFailed, match="unavailable"):
-        items.state()
+        items.changes(LAYOUT)
     with pytest.raises(StageFailed, match="unavailable"):
-        items.scan(LAYOUT)
+        scanned(items, LAYOUT)
 
 
 def test_a_store_made_anew_counts_as_changed(store: Path) -> None:
     """Another file under the same name."""
     items = SqliteItems(store)
-    before = items.state()
-    assert items.state() == before
+    assert items.changes(LAYOUT).others
+    assert not items.changes(LAYOUT).others
     make_anew(store)
-    assert items.state() != before
+    assert items.changes(LAYOUT).others
     items.close()
 
 
@@ -186,7 +187,7 @@ def test_the_builder_keeps_up_and_ends_when_told(store: Path, layout_folder: Pat
     folder = store.parent
     repo = FeatureRepo(folder, folder / "feature_store.yaml", "banquet", SqliteStore(store), folder / "registry.db")
     stop = threading.Event()
-    thread = threading.Thread(target=run_builder, args=(repo, layout_folder, stop, 0.02))
+    thread = threading.Thread(target=run_builder, args=(repo, layout_folder, stop, 0.2))
     thread.start()
     try:
         until(lambda: read_pointer(layout_folder) is not None)
