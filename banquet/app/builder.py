@@ -12,6 +12,7 @@ from pathlib import Path
 from banquet.app.logs import log_to_stderr
 from banquet.app.settings import read_settings
 from banquet.features.builder import run_builder
+from banquet.features.census import keep_census
 from banquet.features.repo import FeatureRepo
 
 # A build must not cost a request: whoever answers comes first.
@@ -26,6 +27,8 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     repo = FeatureRepo.open(settings.feature_repo)
     os.nice(NICENESS)
+    census = (repo, settings.catalogue, stop, settings.features.census_s)
+    threading.Thread(target=keep_census, args=census, name="census", daemon=True).start()
     run_builder(repo, settings.catalogue, stop, settings.features.freshness_s, wanted=lambda: os.getppid() == parent)
 
 

@@ -14,7 +14,7 @@ import grpc
 import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import start_http_server
+from prometheus_client import REGISTRY, start_http_server
 
 from banquet.api.admission import Admission
 from banquet.api.feedback import Feedback
@@ -22,6 +22,7 @@ from banquet.api.limits import TRANSPORT_MESSAGE_BYTES
 from banquet.api.operations import Operations
 from banquet.api.recommendation import Recommendation
 from banquet.api.status import ErrorsToStatus
+from banquet.app.feature_metrics import FeaturePlane
 from banquet.app.logs import log_to_stderr
 from banquet.app.processes import end_with_parent
 from banquet.app.readiness import Readiness
@@ -96,6 +97,7 @@ def main() -> None:
     index = int(sys.argv[2])
     log_to_stderr(settings.log_level)
     if settings.metrics_port:
+        REGISTRY.register(FeaturePlane(settings.catalogue, settings.feedback))
         start_http_server(settings.metrics_port + index, addr="127.0.0.1")
     uvloop.run(serve(settings))
 

@@ -36,6 +36,7 @@ from banquet.stages.selectors.top_k import TopK
 from banquet.stages.sinks.answer_log import AnswerLog
 from banquet.stages.sinks.metrics import Metrics
 from banquet.stages.sinks.served_log import ServedLog
+from banquet.stages.sinks.user_defaults import UserDefaults
 from banquet.stages.sources.cascade import Cascade
 from banquet.stages.sources.given import Given
 from banquet.stages.sources.popular import Popular
@@ -225,7 +226,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         return None if catalogue is None else canary_job(model, catalogue, schema, vector_size)
 
     models = Batcher(host, lane_limits(settings), first_canary)
-    sinks: tuple[Sink, ...] = (Metrics(), AnswerLog(), *((served_log,) if served_log else ()))
+    sinks: tuple[Sink, ...] = (Metrics(), UserDefaults(schema), AnswerLog(), *((served_log,) if served_log else ()))
     stages = Stages(models, users, schema, vectors, vector_size, sinks)
 
     async def catalogue_is_loaded() -> None:

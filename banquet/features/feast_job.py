@@ -19,7 +19,10 @@ from feast.repo_operations import apply_total
 
 from banquet.core.errors import BadSettings
 from banquet.features.atomic import write_text
+from banquet.features.definitions import DEFINITIONS_FILE
 from banquet.features.layout import LAYOUT_FILE, registry_token
+from banquet.features.materializations import write_materializations
+from banquet.features.registry import definitions_of
 from banquet.features.registry_layout import layout_of
 from banquet.features.replace_sqlite import forget_absent, let_readers_in
 from banquet.features.repo import FeatureRepo, OtherStore, RedisStore, SqliteStore
@@ -55,7 +58,7 @@ def apply(repo: FeatureRepo) -> None:
     sys.path.append(str(repo.folder))
     apply_total(load_repo_config(repo.folder, repo.yaml), repo.folder, skip_source_validation=False)
     feast = FeatureStore(repo_path=str(repo.folder), fs_yaml_file=repo.yaml)
-    layout = layout_of(feast, "")
+    layout = layout_of(definitions_of(feast), "")
     match repo.store:
         case SqliteStore(file):
             let_readers_in(file)
@@ -73,8 +76,12 @@ def apply(repo: FeatureRepo) -> None:
 def publish_layout(repo: FeatureRepo, folder: Path) -> Layout:
     """Write what the registry says of Banquet's views. Raises `BadSettings` naming a view that is missing or cannot be read."""
     token = registry_token(repo.registry_file)
-    layout = layout_of(FeatureStore(repo_path=str(repo.folder), fs_yaml_file=repo.yaml), token)
+    feast = FeatureStore(repo_path=str(repo.folder), fs_yaml_file=repo.yaml)
+    definitions = definitions_of(feast)
+    layout = layout_of(definitions, token)
     folder.mkdir(parents=True, exist_ok=True)
+    write_materializations(feast, layout, folder)
+    write_text(folder / DEFINITIONS_FILE, definitions.to_json())
     write_text(folder / LAYOUT_FILE, layout.to_json())
     return layout
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from banquet.core.errors import BadData
 from banquet.features.prepare import last_prepared
 from banquet.features.repo import OtherStore, RedisStore, SqliteStore
-from banquet.wire.catalogue_file import read_catalogue, read_pointer
+from banquet.wire.catalogue_file import BadCatalogue, read_catalogue, read_pointer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ColumnStatus:
-    """One catalogue column; `missing` is the share of items without a value (a whole number that is missing counts as 0)."""
+    """One catalogue column; `missing` is the share of items without a value."""
 
     name: str
     view: str
@@ -42,13 +43,16 @@ class FeaturesStatus:
 
 
 def status_of(repo: FeatureRepo, catalogue: Path) -> FeaturesStatus:
-    """Raises `BadCatalogue` when the catalogue in force cannot be read."""
+    """Raises `BadData` when the catalogue in force cannot be read."""
     prepared = last_prepared(repo)
     dataset = f"{prepared[1].dataset}, prepared {prepared[1].at}" if prepared else ""
-    pointer = read_pointer(catalogue)
-    if pointer is None:
-        return FeaturesStatus(_name(repo.store), dataset, "", 0, 0.0, [])
-    file = read_catalogue(catalogue, pointer.version)
+    try:
+        pointer = read_pointer(catalogue)
+        if pointer is None:
+            return FeaturesStatus(_name(repo.store), dataset, "", 0, 0.0, [])
+        file = read_catalogue(catalogue, pointer.version)
+    except BadCatalogue as error:
+        raise BadData(str(error)) from error
     columns = [ColumnStatus(name, column.view, column.kind, _missing(column)) for name, column in file.columns.items()]
     age_s = max(0.0, time.time() - pointer.confirmed_at_s)
     return FeaturesStatus(_name(repo.store), dataset, pointer.version, len(file.ids), age_s, columns)
@@ -71,4 +75,6 @@ def _missing(column: Column) -> float:
         absent = column.values < 0
     else:
         absent = np.isnan(column.values.astype(np.float64))
+    if column.absent is not None:
+        absent = absent | (column.absent > 0)
     return float(absent.mean()) if len(absent) else 0.0

@@ -15,15 +15,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """`unread_bytes` of the log and rows derived but not pushed yet; all zero when every event is visible."""
+    """`unread_bytes` of the log and rows derived but not pushed yet; all zero when every event is visible.
+
+    `unpushed_recent_users` and `..._items` are those of the windowed counters.
+    """
 
     unread_bytes: int
     unpushed_users: int
     unpushed_items: int
+    unpushed_recent_users: int = 0
+    unpushed_recent_items: int = 0
 
     @property
     def none(self) -> bool:
         return self == Lag(0, 0, 0)
+
+    @property
+    def unpushed(self) -> dict[str, int]:
+        """Rows by the view they belong to."""
+        return {
+            "user_activity": self.unpushed_users,
+            "item_activity": self.unpushed_items,
+            "user_recent": self.unpushed_recent_users,
+            "item_recent": self.unpushed_recent_items,
+        }
 
 
 def consumer_lag(log_folder: Path, state_path: Path) -> Lag:
@@ -36,4 +51,4 @@ def consumer_lag(log_folder: Path, state_path: Path) -> Lag:
                 offsets = dict(db.execute("SELECT name, offset FROM segments"))
                 unpushed = dict(db.execute("SELECT kind, count(*) FROM unpushed GROUP BY kind"))
     unread = Tail(log_folder).backlog_bytes(offsets) if log_folder.is_dir() else 0
-    return Lag(unread, unpushed.get("user", 0), unpushed.get("item", 0))
+    return Lag(unread, *(unpushed.get(kind, 0) for kind in ("user", "item", "user_recent", "item_recent")))

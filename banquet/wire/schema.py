@@ -86,14 +86,15 @@ class FeatureSchema:
     item_ids: tuple[str, ...]
 
     def encode_user(self, values: Mapping[str, object]) -> UserInputs:
-        """Raw values by feature name, None or absent when missing.
-
-        A null activity is no gap: who never rated has no mean rating.
-        """
-        missing = tuple(f.name for f in self.user if values.get(f.name) is None and (f.view != ACTIVITY or f.name not in values))
+        """Raw values by feature name, None or absent when missing."""
         categories = [self._user_codes[f.name].get(str(values.get(f.name)), 0) for f in self.user if f.kind == "category"]
         numbers = [f.number(values.get(f.name)) for f in self.user if f.kind == "number"]
+        missing = tuple(feature.name for feature in self.user_gaps(values))
         return UserInputs(np.array(categories, np.int32), np.array(numbers, np.float32), missing)
+
+    def user_gaps(self, values: Mapping[str, object]) -> list[Feature]:
+        """The features whose default stands in. A null activity is no gap: who never rated has no mean rating."""
+        return [f for f in self.user if values.get(f.name) is None and (f.view != ACTIVITY or f.name not in values)]
 
     def encode_items(self, ids: Sequence[str], columns: Mapping[str, Column]) -> ItemInputs:
         """Inputs of every item of a catalogue, in its order. Raises `SchemaMismatch` naming a missing or wrong column."""

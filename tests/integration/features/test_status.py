@@ -1,0 +1,88 @@
+"""`banquet features status` and the metrics of the feature plane."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from typer.testing import CliRunner, Result
+
+from banquet.app.cli import app
+from banquet.app.feature_metrics import FeaturePlane
+from banquet.features.census import ViewCount, publish_census, take_census
+from banquet.features.layout import read_layout
+from tests.integration.features.world import World
+
+
+def run(world: World, *words: str) -> Result:
+    places = ["--repo", str(world.repo.folder), "--catalogue", str(world.catalogue)]
+    return CliRunner().invoke(app, ["features", *words, *places], env={"COLUMNS": "200"})
+
+
+def counted(world: World) -> dict[str, ViewCount]:
+    return {count.view: count for count in take_census(world.repo, read_layout(world.catalogue))}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_every_view_is_counted(kind: str, request: pytest.FixtureRequest) -> None:
+    """Rows, the share of missing features and the newest event, as the parquet has them."""
+    world: World = request.getfixturevalue(kind)
+    counts = counted(world)
+    # Five of bob's six are null, and Cleo's height, whose NaN becomes null.
+    profile = counts["user_profile"]
+    assert profile.rows >= 4
+    assert profile.missing == 6 / 24 if profile.rows == 4 else profile.missing > 0, profile
+    assert counts["item_profile"].rows >= 4
+    assert counts["user_activity"].newest_s == pytest.approx(time.time(), abs=400 * 86_400)
+
+
+def test_status_shows_the_views(sqlite: World) -> None:
+    """Rows, age, last materialization and what is missing, for a program and for a person."""
+    body = json.loads(run(sqlite, "status", "--json").stdout)
+    views = {view["view"]: view for view in body["views"]}
+    assert {"user_profile", "user_activity", "item_profile", "item_activity"} <= set(views)
+    profile = views["user_profile"]
+    assert (profile["rows"], profile["unpushed"], profile["defaults"]) == (4, 0, None)
+    assert 0 < profile["materialized_s"] < 3600
+    assert profile["age_s"] > profile["materialized_s"]
+    assert body["lag"]["unread_bytes"] == 0
+    table = run(sqlite, "status").stdout
+    assert "user_profile" in table
+    assert "no gateway" in table
+
+
+def test_a_damaged_catalogue_is_one_clear_error(sqlite: World) -> None:
+    """The file is named, and there is no traceback."""
+    run(sqlite, "build-catalogue")
+    version = json.loads((sqlite.catalogue / "current.json").read_text())["version"]
+    (sqlite.catalogue / f"{version}.json").write_text("{}")
+    done = run(sqlite, "status")
+    assert done.exit_code == 2
+    assert f"{version}.json: content does not match its version" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    (sqlite.catalogue / "current.json").write_text("[")
+    assert "current.json" in run(sqlite, "status").stderr
+
+
+def test_metrics_tell_of_every_view(tmp_path: Path) -> None:
+    """What was counted last, and how far the consumer is behind."""
+    publish_census(tmp_path, [ViewCount("user_profile", "user", 7, 0.25, time.time() - 90)])
+    (tmp_path / "log").mkdir()
+    registry = CollectorRegistry()
+    registry.register(FeaturePlane(tmp_path, tmp_path))
+    page = generate_latest(registry).decode()
+    assert 'banquet_view_rows{view="user_profile"} 7.0' in page
+    assert 'banquet_view_missing_ratio{view="user_profile"} 0.25' in page
+    assert 'banquet_view_age_seconds{view="user_profile"} 90.' in page
+    assert 'banquet_view_unpushed_rows{view="user_profile"} 0.0' in page
+    assert "banquet_unread_events_bytes 0.0" in page
+
+
+def test_metrics_without_anything_to_tell_are_empty(tmp_path: Path) -> None:
+    """Before the first build, or when files are damaged, the page still comes."""
+    (tmp_path / "census.json").write_text("{")
+    (tmp_path / "materializations.json").write_text("[]")
+    registry = CollectorRegistry()
+    registry.register(FeaturePlane(tmp_path, tmp_path))
+    assert "banquet_view_rows{" not in generate_latest(registry).decode()
