@@ -140,8 +140,8 @@ def _put_even(table: ItemTable, view: ViewTable, names: tuple[str, ...], cells: 
     known = [place for place, item in enumerate(ids) if item is not None]
     whole = len(known) == len(ids)
     columns = {name: blobs[at::width] for at, name in enumerate(names)}
-    nothing = (None,) * count
-    picked = {name: columns.get(name, nothing) for name in view.columns}
+    nothing: tuple[None, ...] = (None,) * count
+    picked: dict[str, Sequence[bytes | None]] = {name: columns.get(name, nothing) for name in view.columns}
     if not any(name in columns for name in view.view.features):
         return True
     if not whole:

@@ -13,8 +13,8 @@ from feast import Field
 from feast.types import String
 
 from banquet.core.errors import BadSettings
-from banquet.features.catalogue_builder import open_items
 from banquet.features.item_columns import columns_of
+from banquet.features.item_store import open_items, scanned
 from banquet.features.layout import LAYOUT_FILE, read_layout
 from banquet.features.layout_keeper import LayoutKeeper, run_feast_job
 from banquet.features.prepare import prepare
@@ -31,7 +31,14 @@ def test_a_second_time_nothing_is_done_again() -> None:
     before, steps = store.stat().st_mtime_ns, []
     done = prepare(dataset(), world.repo.folder, world.catalogue, say=steps.append)
     assert (done.redone, steps, store.stat().st_mtime_ns) == (False, [], before)
-    assert done.rows == {"user_profile": 4, "user_activity": 3, "item_profile": 4, "item_activity": 3}
+    assert done.rows == {
+        "user_profile": 4,
+        "user_activity": 3,
+        "user_recent": 3,
+        "item_profile": 4,
+        "item_activity": 3,
+        "item_recent": 3,
+    }
 
 
 async def test_another_dataset_replaces_the_first_one(sqlite: World, tmp_path: Path) -> None:
@@ -44,14 +51,14 @@ async def test_another_dataset_replaces_the_first_one(sqlite: World, tmp_path: P
     assert prepare(data, sqlite.repo.folder, sqlite.catalogue).redone
     layout = read_layout(sqlite.catalogue)
     store = open_items(sqlite.repo)
-    found = columns_of(store.scan(layout))
+    found = columns_of(scanned(store, layout))
     store.close()
     assert (found.ids, found.columns["weight"].values.tolist()) == (["i1", "i10"], [1, 2])
     reader = open_user_reader(sqlite.repo, sqlite.catalogue)
     ada, bob, dora = [await reader.read(user_id) for user_id in ("ada", "bob", "dora")]
     await reader.aclose()
     assert (ada.values["mood"], dora.found, bob.found) == ("calm", True, False)
-    assert open_items(sqlite_world().repo).scan(read_layout(sqlite_world().catalogue)), (
+    assert len(scanned(open_items(sqlite_world().repo), read_layout(sqlite_world().catalogue))), (
         "the original of the copied repo is untouched"
     )
 
@@ -66,9 +73,7 @@ def test_data_that_is_not_there_is_one_line_with_the_remedy(tmp_path: Path) -> N
 def test_the_feast_command_serves_the_repo_unaided(tmp_path: Path) -> None:
     """`feast apply` and `feast materialize-incremental` from the folder, by a user who has never heard of Banquet."""
     folder = Path(shutil.copytree(REPO, tmp_path / "feature_repo", ignore=shutil.ignore_patterns("data", "__pycache__")))
-    (folder / "data").mkdir()
-    for file in (sqlite_world().repo.folder / "data").glob("*.parquet"):
-        shutil.copy(file, folder / "data")
+    shutil.copytree(sqlite_world().repo.folder / "data", folder / "data", ignore=shutil.ignore_patterns("*.db*", "*.json"))
     # One process for both commands: importing Feast takes seconds.
     both = (
         "from feast.cli.cli import cli\n"
@@ -79,7 +84,7 @@ def test_the_feast_command_serves_the_repo_unaided(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     repo = FeatureRepo.open(folder)
     store = open_items(repo)
-    found = columns_of(store.scan(read_layout(sqlite_world().catalogue)))
+    found = columns_of(scanned(store, read_layout(sqlite_world().catalogue)))
     store.close()
     assert found.ids == sorted(found.ids)
     assert len(found.ids) == 4
