@@ -1,7 +1,9 @@
 """What each model takes."""
 
 from feast import FeatureService
-from views import item_activity, item_profile, user_activity, user_profile
+from views import item_activity, item_profile, item_recent, user_activity, user_profile, user_recent
 
 retrieval = FeatureService(name="retrieval", features=[user_activity[["history"]]])
-ranking = FeatureService(name="ranking", features=[user_profile, user_activity, item_profile, item_activity])
+ranking = FeatureService(
+    name="ranking", features=[user_profile, user_activity, user_recent, item_profile, item_activity, item_recent]
+)

@@ -6,7 +6,14 @@ from columns import fields_of
 from entities import item, user
 from feast import FeatureView, Field
 from feast.types import Array, Float32, Int64, String
-from sources import item_activity_push, item_profile_file, user_activity_push, user_profile_file
+from sources import (
+    item_activity_push,
+    item_profile_file,
+    item_recent_push,
+    user_activity_push,
+    user_profile_file,
+    user_recent_push,
+)
 
 # A century: old interactions stay valid. With ttl 0 the first `feast materialize-incremental` would look back one year only.
 NEVER_STALE = timedelta(days=36_500)
@@ -54,4 +61,23 @@ item_activity = FeatureView(
     ],
     source=item_activity_push,
     description="What was done with an item.",
+)
+
+# `banquet/core/declared.py` says which windowed features there are; they come with the parquet files.
+user_recent = FeatureView(
+    name="user_recent",
+    entities=[user],
+    ttl=NEVER_STALE,
+    schema=fields_of("user_recent"),
+    source=user_recent_push,
+    description="What a user saw and did in the last hour, day and week.",
+)
+
+item_recent = FeatureView(
+    name="item_recent",
+    entities=[item],
+    ttl=NEVER_STALE,
+    schema=fields_of("item_recent"),
+    source=item_recent_push,
+    description="What was shown and done of an item in the last hour, day and week.",
 )

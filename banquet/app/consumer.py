@@ -5,32 +5,49 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from banquet.app.logs import log_to_stderr
 from banquet.app.settings import read_settings
-from banquet.features.prepare import last_prepared
-from banquet.features.repo import FeatureRepo
+from banquet.features.prepared import StoreBase
+from banquet.features.repo import FeatureRepo, SqliteStore
+from banquet.feedback.consumer import Surroundings
+from banquet.feedback.events import Event
 from banquet.feedback.process import ConsumerSettings
 from banquet.feedback.process import main as consume
+from banquet.feedback.pushing import Pace
+from banquet.wire.changed_items import ChangedItems
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from banquet.app.settings import Settings
 
 
 def main() -> None:
     settings = read_settings(**json.loads(Path(sys.argv[1]).read_text()))
     log_to_stderr(settings.log_level)
-    consume(
-        ConsumerSettings(
-            log_folder=settings.feedback / "log",
-            state_path=settings.feedback / "consumer.db",
-            repo_path=settings.feature_repo,
-            base=_base(settings.feature_repo),
-        )
+    consume(consumer_settings(settings))
+
+
+def consumer_settings(settings: Settings) -> ConsumerSettings:
+    repo = FeatureRepo.open(settings.feature_repo)
+    base = StoreBase(repo)
+    # What reads Redis hears of every write by itself.
+    told = ChangedItems(settings.catalogue).add if isinstance(repo.store, SqliteStore) else lambda _: None
+    return ConsumerSettings(
+        log_folder=settings.feedback / "log",
+        state_path=settings.feedback / "consumer.db",
+        repo_path=settings.feature_repo,
+        pace=Pace(remembered_days=settings.events.retention_days, offline_every_s=settings.events.offline_every_s),
+        surroundings=Surroundings(base=base.held, seed=lambda: recent_events(base), item_changed=told),
+        offline=settings.events.offline_every_s > 0,
     )
 
 
-def _base(feature_repo: Path) -> str:
-    """What the store was last filled from; when that changes, features start over from the store's rows."""
-    prepared = last_prepared(FeatureRepo.open(feature_repo))
-    return "" if prepared is None else f"{prepared[0]} {prepared[1].at}"
+def recent_events(base: StoreBase) -> Sequence[Event]:
+    """The events that the windows of the store's dataset hold."""
+    return [Event("", kind, user_id, item_id, time_us) for kind, user_id, item_id, time_us in base.recent_events()]
 
 
 if __name__ == "__main__":

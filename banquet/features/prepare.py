@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,23 +12,14 @@ from banquet.features.atomic import write_text
 from banquet.features.layout import LAYOUT_FILE
 from banquet.features.layout_keeper import run_feast_job
 from banquet.features.offline import write_sources
-from banquet.features.repo import FeatureRepo, SqliteStore, kind_of
+from banquet.features.prepared import Prepared, filling, last_prepared, record_of
+from banquet.features.repo import FeatureRepo, SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 DATASET_FILES = ("dataset.json", "interactions.parquet", "users.parquet", "items.parquet")
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What was prepared: the dataset's name, rows by view, and when (ISO). `redone` is False when all of it was already there."""
-
-    dataset: str
-    rows: dict[str, int]
-    at: str
-    redone: bool
 
 
 def prepare(
@@ -57,31 +47,18 @@ def prepare(
     if done is not None and done[2] != str(repo.folder) and repo.registry_file is not None:
         # In a copied folder the registry still names the tables of the original, and `feast apply` would drop those.
         repo.registry_file.unlink(missing_ok=True)
-    record = _record(repo)
-    record.unlink(missing_ok=True)
-    say("writing the parquet sources")
-    rows = write_sources(dataset, repo.folder / "data")
-    say("feast apply and materialize")
-    run_feast_job("apply", repo, catalogue)
-    name = json.loads((dataset / "dataset.json").read_bytes())["name"]
-    prepared = Prepared(name, rows, datetime.now(UTC).isoformat(timespec="seconds"), redone=True)
-    body = {"fingerprint": fingerprint, "folder": str(repo.folder), "dataset": name, "rows": rows, "at": prepared.at}
-    write_text(record, json.dumps(body, indent=1))
+    with filling(repo):
+        record = record_of(repo)
+        record.unlink(missing_ok=True)
+        say("writing the parquet sources")
+        rows = write_sources(dataset, repo.folder / "data")
+        say("feast apply and materialize")
+        run_feast_job("apply", repo, catalogue)
+        name = json.loads((dataset / "dataset.json").read_bytes())["name"]
+        prepared = Prepared(name, rows, datetime.now(UTC).isoformat(timespec="seconds"), redone=True)
+        body = {"fingerprint": fingerprint, "folder": str(repo.folder), "dataset": name, "rows": rows, "at": prepared.at}
+        write_text(record, json.dumps(body, indent=1))
     return prepared
-
-
-def last_prepared(repo: FeatureRepo) -> tuple[str, Prepared, str] | None:
-    """The fingerprint, the result and the folder of the last preparation of this repo and store, or None."""
-    try:
-        body = json.loads(_record(repo).read_bytes())
-        return body["fingerprint"], Prepared(body["dataset"], body["rows"], body["at"], redone=False), body["folder"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        # A record that cannot be read means only that the work is done again.
-        return None
-
-
-def _record(repo: FeatureRepo) -> Path:
-    return repo.folder / "data" / f"prepared_{kind_of(repo.store)}.json"
 
 
 def _is_there(repo: FeatureRepo) -> bool:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from banquet.features.offline import base_file
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -23,12 +25,12 @@ def let_readers_in(file: Path) -> None:
 
 
 def forget_absent(file: Path, layout: Layout, data: Path) -> None:
-    """Delete the entities that `<view>.parquet` in `data` does not have (left over from another dataset), all in one moment."""
+    """Delete the entities that a view's parquet in `data` does not have (left over from another dataset), all in one moment."""
     with closing(sqlite3.connect(file, timeout=BUSY_TIMEOUT_S)) as connection, connection:
         for view in layout.views:
             keys = view.keys()
             (key,) = view.join_keys
-            ids = pq.read_table(data / f"{view.name}.parquet", columns=[key])[key].to_pylist()
+            ids = pq.read_table(base_file(data, view.name), columns=[key])[key].to_pylist()
             connection.execute("CREATE TEMP TABLE present (entity_key BLOB PRIMARY KEY) WITHOUT ROWID")
             connection.executemany("INSERT OR IGNORE INTO present VALUES (?)", ((keys.encode(str(each)),) for each in ids))
             table = f'"{layout.project}_{view.table}"'

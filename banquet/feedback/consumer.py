@@ -5,23 +5,26 @@ from __future__ import annotations
 import fcntl
 import logging
 import sqlite3
-import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from banquet.feedback.derive import to_row
+from banquet.feedback.offline import OfflineThread
 from banquet.feedback.ports import StoreUnavailable
+from banquet.feedback.pushing import Pace, Pusher
+from banquet.feedback.retention import Retention
 from banquet.feedback.state import ConsumerState
 from banquet.feedback.tail import Tail
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from banquet.feedback.ports import ActivityRow, ActivityStore
-    from banquet.feedback.state import Kind
+    from banquet.feedback.events import Event
+    from banquet.feedback.ports import ActivityStore, OfflineStore
+
 
 log = logging.getLogger(__name__)
 
@@ -31,20 +34,18 @@ _LOCK_POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How the consumer works. `poll_s`: pause when nothing is new. `batch_events`: about how many are taken in at once.
+class Surroundings:
+    """What a consumer works amid.
 
-    `user_rows`, `item_rows`: most rows per push; users wait while items are pushed, so these go in smaller pieces.
-    `items_every_s`: shortest time between pushes of all changed items; each makes a new catalogue, so changes are joined.
-    `remembered_days`: how long a repeated event id is known.
+    `base` names what the store was filled from, such as a dataset, and keeps it from being filled anew meanwhile; None while it
+    is being filled. With another base, features start from the store's rows again, and windows from the events of `seed`.
+    `item_changed` is told which items were pushed. `offline` takes every pushed row a second time.
     """
 
-    poll_s: float = 0.01
-    batch_events: int = 2_000
-    user_rows: int = 500
-    item_rows: int = 100
-    items_every_s: float = 1.0
-    remembered_days: int = 30
+    base: Callable[[], AbstractContextManager[str | None]] = lambda: nullcontext("")
+    seed: Callable[[], Sequence[Event]] = tuple
+    item_changed: Callable[[Sequence[str]], None] = lambda _: None
+    offline: OfflineStore | None = None
 
 
 def run_consumer(
@@ -53,78 +54,93 @@ def run_consumer(
     store: ActivityStore,
     stop: threading.Event,
     pace: Pace | None = None,
-    *,
-    base: str = "",
+    surroundings: Surroundings | None = None,
 ) -> None:
     """Follow the log until `stop` is set; what is not pushed by then is pushed by the next run.
 
-    One consumer works on a state file at a time; a second one waits for the first to end. `base` names what the store was
-    filled from, such as a dataset: with another one, features start from the store's rows again.
+    One consumer works on a state file at a time; a second one waits for the first to end.
     """
-    pace = pace or Pace()
+    pace, surroundings = pace or Pace(), surroundings or Surroundings()
     log_folder.mkdir(parents=True, exist_ok=True)
     state_path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(state_path, stop) as turn:
+    with alone(state_path, stop) as turn:
         if turn:
-            with closing(ConsumerState(state_path, base=base, remembered_days=pace.remembered_days)) as state:
-                _Consumer(Tail(log_folder), state, store, stop, pace).run()
+            with (
+                closing(ConsumerState(state_path, remembered_days=pace.remembered_days)) as state,
+                closing(OfflineThread(state_path, surroundings.offline, pace.offline_every_s)) as offline,
+            ):
+                consumer = _Consumer(log_folder, state_path, state, store, pace, surroundings, offline)
+                keep_trying(consumer.step, stop, pace.poll_s)
 
 
 class _Consumer:
-    def __init__(self, tail: Tail, state: ConsumerState, store: ActivityStore, stop: threading.Event, pace: Pace) -> None:
-        self._tail = tail
+    def __init__(
+        self,
+        log_folder: Path,
+        state_path: Path,
+        state: ConsumerState,
+        store: ActivityStore,
+        pace: Pace,
+        surroundings: Surroundings,
+        offline: OfflineThread,
+    ) -> None:
+        self._tail = Tail(log_folder)
         self._state = state
         self._store = store
-        self._stop = stop
-        self._pace = pace
-        self._items_due_s = 0.0
+        self._surroundings = surroundings
+        self._offline = offline
+        self._batch_events = pace.batch_events
+        self._retention = Retention(log_folder, state_path.stem, pace.remembered_days)
+        keep = surroundings.offline is not None
+        self._pusher = Pusher(state, store, pace, surroundings.item_changed, keep=keep)
 
-    def run(self) -> None:
-        retry_s = _FIRST_RETRY_S
-        while not self._stop.is_set():
-            try:
-                busy = self._step()
-            except (StoreUnavailable, sqlite3.OperationalError, OSError) as error:
-                log.warning("events wait, next try in %.2f s: %s", retry_s, error)
-                self._stop.wait(retry_s)
-                retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
-                continue
-            retry_s = _FIRST_RETRY_S
-            if not busy:
-                self._stop.wait(self._pace.poll_s)
-
-    def _step(self) -> bool:
+    def step(self) -> bool:
         """Take in what is new and push what changed. True when there may be more to do at once."""
-        batch = self._tail.read(self._state.offsets, self._pace.batch_events)
-        if batch.damaged:
-            log.error("%d damaged records were left out of %s", batch.damaged, ", ".join(batch.offsets))
-        if batch.offsets:
-            self._state.take(batch, self._store)
-        while self._push("user", self._store.push_users, self._pace.user_rows) == self._pace.user_rows:
-            pass
-        more_items = self._push_items()
-        return bool(batch.offsets) or more_items
+        with self._surroundings.base() as base:
+            if base is None:
+                return False
+            if self._state.start_from(base, self._surroundings.seed):
+                log.info("features start from the store's rows: %s", base or "nothing was prepared")
+                self._offline.start_over()
+            batch = self._tail.read(self._state.offsets, self._batch_events)
+            if batch.damaged:
+                log.error("%d damaged records were left out of %s", batch.damaged, ", ".join(batch.offsets))
+            if batch.offsets:
+                self._state.take(batch, self._store)
+            forget_erased(self._state, self._store, self._offline)
+            more = self._pusher.push()
+        if dropped := self._retention.sweep(self._state.offsets):
+            self._state.drop_segments(dropped)
+        return bool(batch.offsets) or more
 
-    def _push_items(self) -> bool:
-        """Push some of the changed items, if it is time to. True when there may be more."""
-        if time.monotonic() < self._items_due_s:
-            return False
-        pushed = self._push("item", self._store.push_items, self._pace.item_rows)
-        if 0 < pushed < self._pace.item_rows:
-            self._items_due_s = time.monotonic() + self._pace.items_every_s
-        return pushed == self._pace.item_rows
 
-    def _push(self, kind: Kind, push: Callable[[Sequence[ActivityRow]], None], limit: int) -> int:
-        """Push what changed, at most `limit` rows, and return their number."""
-        changed = self._state.unpushed(kind, limit)
-        if changed:
-            push([to_row(entity, activity) for entity, activity in changed.items()])
-            self._state.pushed(kind, changed)
-        return len(changed)
+def forget_erased(state: ConsumerState, store: ActivityStore, offline: OfflineThread) -> None:
+    """Remove from the stores whom `erase_user` removed from the log and the state."""
+    for user_id in state.to_forget():
+        store.forget_user(user_id)
+        offline.forget_user(user_id)
+        state.forgotten(user_id)
+        log.info("one user was erased")
+
+
+def keep_trying(step: Callable[[], bool], stop: threading.Event, poll_s: float) -> None:
+    """Take steps until `stop` is set; pause when there is nothing to do, and longer and longer while something is down."""
+    retry_s = _FIRST_RETRY_S
+    while not stop.is_set():
+        try:
+            busy = step()
+        except (StoreUnavailable, sqlite3.OperationalError, OSError) as error:
+            log.warning("events wait, next try in %.2f s: %s", retry_s, error)
+            stop.wait(retry_s)
+            retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
+            continue
+        retry_s = _FIRST_RETRY_S
+        if not busy:
+            stop.wait(poll_s)
 
 
 @contextmanager
-def _alone(state_path: Path, stop: threading.Event) -> Iterator[bool]:
+def alone(state_path: Path, stop: threading.Event) -> Iterator[bool]:
     """Wait until no other process consumes into this state; False when stopped before that."""
     with state_path.with_name(f"{state_path.name}.lock").open("w") as lock:
         told = False

@@ -1,4 +1,4 @@
-"""Which features events become. All of it is here, and none of it depends on the order in which events arrive."""
+"""The activity of users and items after events. None of it depends on the order in which events arrive."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from banquet.core.declared import ACTIVITY, HISTORY_LENGTH, INTERACTIONS
 from banquet.feedback.ports import ActivityRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from banquet.core.declared import Entity
     from banquet.feedback.events import Event
 
-HISTORY_LENGTH = 50
-# What a user chose to do. An impression is what we did, so it changes none of these features.
-INTERACTIONS = frozenset({"click", "rating", "purchase"})
 # Ratings are summed as whole millionths: a sum of floats would depend on their order.
 _MILLIONTHS = 1_000_000
 
@@ -89,6 +88,11 @@ def from_row(row: ActivityRow | None) -> Activity:
     return Activity(
         visits[:HISTORY_LENGTH], row.interaction_count, ratings, round(mean * ratings * _MILLIONTHS), row.event_time_us
     )
+
+
+def row_values(kind: Entity, row: ActivityRow) -> dict[str, object]:
+    """A row's features by name, as `banquet.core.declared` has them for users or items."""
+    return {feature.name: getattr(row, feature.name) for feature in ACTIVITY[kind]}
 
 
 def to_row(entity_id: str, activity: Activity) -> ActivityRow:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from banquet.core.errors import BanquetError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from banquet.core.declared import Entity
     from banquet.feedback.events import Event
 
 
@@ -44,15 +45,36 @@ class ActivityRow:
     history: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RecentRow:
+    """One user's or item's windowed features (`banquet.core.declared.RECENT`) as they were at `event_time_us`."""
+
+    entity_id: str
+    values: Mapping[str, int | float]
+    event_time_us: int
+
+
+class KeptRow(NamedTuple):
+    """A row of any view as it was pushed."""
+
+    entity_id: str
+    event_time_us: int
+    values: Mapping[str, object]
+
+
 class StoreUnavailable(BanquetError):
     """The online store could not be read or written just now; the text says why."""
 
 
 class ActivityStore(Protocol):
-    """The online store's `user_activity` and `item_activity`. Every method raises `StoreUnavailable` while it is down.
+    """The online store's views of what happened. Every method raises `StoreUnavailable` while it is down.
 
     Reads leave out whom the store does not know. A store may ignore a pushed row that is not newer than the one it has.
+    `recent` says for which entities it has windowed features; pushes of others do nothing.
     """
+
+    @property
+    def recent(self) -> frozenset[Entity]: ...
 
     def read_users(self, user_ids: Sequence[str]) -> Mapping[str, ActivityRow]: ...
 
@@ -61,3 +83,19 @@ class ActivityStore(Protocol):
     def push_users(self, rows: Sequence[ActivityRow]) -> None: ...
 
     def push_items(self, rows: Sequence[ActivityRow]) -> None: ...
+
+    def push_recent(self, entity: Entity, rows: Sequence[RecentRow]) -> None: ...
+
+    def forget_user(self, user_id: str) -> None: ...
+
+
+class OfflineStore(Protocol):
+    """Where every pushed row goes a second time, for training. Methods raise `StoreUnavailable` while it is down."""
+
+    def append(self, view: str, rows: Sequence[KeptRow], name: str) -> None:
+        """Take rows of a view; a second time under the same name, they are taken once where the store can tell."""
+
+    def start_over(self) -> None:
+        """Drop what was appended: the store was filled anew."""
+
+    def forget_user(self, user_id: str) -> None: ...

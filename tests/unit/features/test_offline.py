@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from banquet.core.errors import BadData
-from banquet.features.offline import write_sources
+from banquet.features.offline import RECENT_EVENTS, write_sources
 
 MADE_AT = datetime(2026, 1, 2, tzinfo=UTC)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -40,7 +40,9 @@ def dataset(folder: Path, events: list[Event], users: dict[str, Any] | None = No
 def sources(tmp_path: Path, events: list[Event], users: dict[str, Any] | None = None) -> dict[str, dict[str, dict[str, Any]]]:
     """Rows by view and id."""
     write_sources(dataset(tmp_path / "dataset", events, users), tmp_path / "data")
-    rows = {file.stem: pq.read_table(file).to_pylist() for file in (tmp_path / "data").glob("*.parquet")}
+    files = [tmp_path / "data" / f"{view}.parquet" for view in ("user_profile", "item_profile")]
+    files += (tmp_path / "data").glob("*/*.parquet")
+    rows = {(file.parent if file.stem == "base" else file).stem: pq.read_table(file).to_pylist() for file in files}
     return {view: {row[f"{view.split('_')[0]}_id"]: row for row in its} for view, its in rows.items()}
 
 
@@ -91,6 +93,40 @@ def test_activity_is_stamped_with_the_last_interaction_and_profiles_with_the_dat
     assert found["user_profile"]["u"]["event_timestamp"] == found["item_profile"]["a"]["event_timestamp"] == MADE_AT
 
 
+def test_windows_are_those_of_the_datasets_making(tmp_path: Path) -> None:
+    """Twelve hours after the events: the day holds them, the last hour does not."""
+    found = sources(tmp_path, [("u", "a", "impression", None), ("u", "b", "impression", None), ("u", "a", "click", None)])
+    user, item = found["user_recent"]["u"], found["item_recent"]["a"]
+    assert user["event_timestamp"] == MADE_AT
+    assert (user["impressions_1h"], user["impressions_24h"], user["clicks_7d"], user["interactions_7d"]) == (0, 2, 1, 1)
+    assert item["click_rate_24h"] == pytest.approx((1 + 1) / (1 + 20))
+    assert item["click_rate_1h"] == pytest.approx(1 / 20)
+
+
+def test_the_events_in_the_windows_are_kept_for_them_to_slide(tmp_path: Path) -> None:
+    """Older ones are not."""
+    folder = dataset(tmp_path / "dataset", [("u", "a", "click", None), ("u", "b", "click", None)])
+    (folder / "dataset.json").write_text(
+        json.dumps({"name": "tiny", "created_at": (NOON + timedelta(days=7, hours=9)).isoformat()})
+    )
+    write_sources(folder, tmp_path / "data")
+    assert pq.read_table(tmp_path / "data" / RECENT_EVENTS).num_rows == 0
+    assert pq.read_table(tmp_path / "data" / "user_recent" / "base.parquet").num_rows == 0
+    (folder / "dataset.json").write_text(json.dumps({"name": "tiny", "created_at": MADE_AT.isoformat()}))
+    write_sources(folder, tmp_path / "data")
+    assert pq.read_table(tmp_path / "data" / RECENT_EVENTS)["item_id"].to_pylist() == ["a", "b"]
+
+
+def test_what_was_pushed_on_top_of_earlier_data_goes(tmp_path: Path) -> None:
+    """It would come back with the next materialization."""
+    folder = dataset(tmp_path / "dataset", [("u", "a", "click", None)])
+    write_sources(folder, tmp_path / "data")
+    pushed = tmp_path / "data" / "user_activity" / "part-1.parquet"
+    pushed.write_bytes(b"")
+    write_sources(folder, tmp_path / "data")
+    assert not pushed.exists()
+
+
 def test_users_without_features_get_one(tmp_path: Path) -> None:
     """Feast has no views without features."""
     assert sources(tmp_path, [("u", "a", "click", None)])["user_profile"]["u"]["known"] is True
@@ -110,7 +146,7 @@ def test_a_dataset_without_interactions_is_possible(tmp_path: Path) -> None:
     assert set(found["item_profile"]) == {"a"}
 
 
-@pytest.mark.parametrize("name", ["history", "interaction_count", "created"])
+@pytest.mark.parametrize("name", ["history", "interaction_count", "clicks_1h", "created"])
 def test_a_profile_column_with_a_taken_name_is_refused(tmp_path: Path, name: str) -> None:
     """Two features of one name could not be told apart."""
     with pytest.raises(BadData, match=rf"users\.parquet: column '{name}'"):

@@ -5,21 +5,24 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
 
+from banquet.core.declared import HISTORY_LENGTH, INTERACTIONS
 from banquet.core.errors import Overloaded
-from banquet.feedback.derive import HISTORY_LENGTH, INTERACTIONS
 from banquet.feedback.events import Event, encode
-from banquet.feedback.ports import ActivityRow, Recorded, StoreUnavailable
+from banquet.feedback.ports import ActivityRow, RecentRow, Recorded, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from banquet.core.declared import Entity
+
 TYPES = ("impression", "click", "rating", "purchase")
+Row = TypeVar("Row", ActivityRow, RecentRow)
 Features: TypeAlias = tuple[tuple[str, ...], int, int, np.float32 | None]
 START_US = 1_700_000_000_000_000
 
@@ -71,6 +74,28 @@ def recomputed(events: Iterable[Event], key: str) -> dict[str, Features]:
     return features
 
 
+def recomputed_recent(events: Iterable[Event], key: str, now_us: int) -> dict[str, dict[str, float]]:
+    """The windowed features at a moment of all who have an event in the longest one, by the words of the docs alone."""
+    features: dict[str, dict[str, float]] = {}
+    unique = {event.event_id: event for event in events}.values()
+    for name, length_s, step_s in (("1h", 3_600, 60), ("24h", 86_400, 1_800), ("7d", 604_800, 10_800)):
+        # The step under way and the whole ones before it.
+        begin_us = (now_us // (step_s * 1_000_000) + 1) * step_s * 1_000_000 - length_s * 1_000_000
+        within = [event for event in unique if event.time_us >= begin_us]
+        count = Counter((getattr(event, key), event.type) for event in within)
+        for owner in {getattr(event, key) for event in unique}:
+            impressions, clicks = count[owner, "impression"], count[owner, "click"]
+            features.setdefault(owner, {}).update(
+                {
+                    f"impressions_{name}": impressions,
+                    f"clicks_{name}": clicks,
+                    f"interactions_{name}": clicks + count[owner, "rating"] + count[owner, "purchase"],
+                    f"click_rate_{name}": (clicks + 1) / (max(clicks, impressions) + 20),
+                }
+            )
+    return {owner: row for owner, row in features.items() if row["impressions_7d"] or row["interactions_7d"]}
+
+
 def features_of(rows: Mapping[str, ActivityRow]) -> dict[str, Features]:
     """Rows in the form of `recomputed`."""
     return {
@@ -115,6 +140,9 @@ class MemoryActivity:
 
     users: dict[str, ActivityRow] = field(default_factory=dict)
     items: dict[str, ActivityRow] = field(default_factory=dict)
+    user_recent: dict[str, RecentRow] = field(default_factory=dict)
+    item_recent: dict[str, RecentRow] = field(default_factory=dict)
+    recent: frozenset[Entity] = frozenset({"user", "item"})
     failures: int = 0
     pushes: Counter[str] = field(default_factory=Counter)
 
@@ -132,7 +160,15 @@ class MemoryActivity:
     def push_items(self, rows: Sequence[ActivityRow]) -> None:
         self._push("items", self.items, rows)
 
-    def _push(self, view: str, stored: dict[str, ActivityRow], rows: Sequence[ActivityRow]) -> None:
+    def push_recent(self, entity: Entity, rows: Sequence[RecentRow]) -> None:
+        self._push(f"{entity}_recent", self.user_recent if entity == "user" else self.item_recent, rows)
+
+    def forget_user(self, user_id: str) -> None:
+        self._may_fail()
+        self.users.pop(user_id, None)
+        self.user_recent.pop(user_id, None)
+
+    def _push(self, view: str, stored: dict[str, Row], rows: Sequence[Row]) -> None:
         self._may_fail()
         self.pushes[view] += 1
         for row in rows:

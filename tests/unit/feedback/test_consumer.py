@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from banquet.feedback.consumer import Pace, run_consumer
+from banquet.feedback.consumer import Surroundings, run_consumer
+from banquet.feedback.events import Event
 from banquet.feedback.lag import consumer_lag
 from banquet.feedback.ports import ActivityRow, StoreUnavailable
+from banquet.feedback.pushing import Pace
 from tests.unit.feedback.fakes import START_US, MemoryActivity, features_of, make_event, random_events, recomputed, write_segment
 
 FAST = Pace(poll_s=0.001, items_every_s=0.0)
@@ -34,6 +36,7 @@ class Crashing:
     def __init__(self, store: MemoryActivity, steps: int) -> None:
         self._store = store
         self._steps = steps
+        self.recent = store.recent
 
     def __getattr__(self, name: str) -> Callable[[object], object]:
         def call(argument: object) -> object:
@@ -61,6 +64,27 @@ class WhenDone:
 
     def wait(self, timeout_s: float) -> bool:
         return self.is_set()
+
+
+class SoonStopped:
+    """Lets a consumer take a few steps."""
+
+    def __init__(self) -> None:
+        self._steps = 5
+
+    def is_set(self) -> bool:
+        self._steps -= 1
+        return self._steps < 0
+
+    def wait(self, timeout_s: float) -> bool:
+        return False
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < deadline_s, "waited too long"
+        time.sleep(0.002)
 
 
 @contextmanager
@@ -143,25 +167,86 @@ def test_a_crash_at_any_step_counts_everything_once(segment: Path, crash_at: int
     assert features_of(store.items) == recomputed(events, "item_id")
 
 
+def based_on(name: str | None, *seed: Event) -> Surroundings:
+    """A store that was filled from what this name says."""
+    return Surroundings(base=lambda: contextlib.nullcontext(name), seed=lambda: seed)
+
+
 def test_another_base_starts_from_the_store_again(segment: Path) -> None:
     """What was derived on top of one dataset is not pushed on top of another; the events stay counted."""
     state, store = segment.parent.parent / "state.db", MemoryActivity()
     write_segment(segment, [make_event(1)])
-    run_consumer(segment.parent, state, store, WhenDone(segment.parent, state), FAST, base="first")
+    run_consumer(segment.parent, state, store, WhenDone(segment.parent, state), FAST, based_on("first"))
     other = MemoryActivity({"u1": ActivityRow("u1", 5, 0, None, START_US, ("z",))})
     write_segment(segment, [make_event(1), make_event(2)])
-    run_consumer(segment.parent, state, other, WhenDone(segment.parent, state), FAST, base="second")
+    run_consumer(segment.parent, state, other, WhenDone(segment.parent, state), FAST, based_on("second"))
     assert (store.users["u1"].history, other.users["u1"].history) == (("i1",), ("i2", "z"))
     assert other.users["u1"].interaction_count == 6
 
 
-def test_impressions_push_nothing(segment: Path) -> None:
-    """They are in the log, and that is all."""
-    write_segment(segment, [make_event(1, kind="impression")])
+def test_another_base_is_noticed_at_work(segment: Path) -> None:
+    """And while the store is being filled, nothing is pushed."""
+    store, stop, base = MemoryActivity(), threading.Event(), ["first"]
+    around = Surroundings(base=lambda: contextlib.nullcontext(base[0]))
+    arguments = (segment.parent, segment.parent.parent / "state.db", store, stop, FAST, around)
+    thread = threading.Thread(target=run_consumer, args=arguments)
+    thread.start()
+    write_segment(segment, [make_event(1)])
+    wait_until(lambda: "u1" in store.users)
+    base[0] = None
+    time.sleep(0.05)
+    write_segment(segment, [make_event(2)])
+    store.users = {"u1": ActivityRow("u1", 5, 0, None, START_US, ("z",))}
+    time.sleep(0.05)
+    assert store.users["u1"].history == ("z",)
+    base[0] = "second"
+    wait_until(lambda: store.users["u1"].history == ("i2", "z"))
+    stop.set()
+    thread.join()
+
+
+def test_windows_start_from_the_events_of_the_base(segment: Path) -> None:
+    """They are counted in the windows alone, and only where they still count."""
+    now_us = time.time_ns() // 1000
+    seed = [
+        make_event(1, event_id="", time_us=now_us - hours * 3_600_000_000, kind=kind)
+        for hours, kind in ((1, "click"), (200, "click"), (30, "impression"))
+    ]
+    state, store = segment.parent.parent / "state.db", MemoryActivity()
+    run_consumer(segment.parent, state, store, SoonStopped(), FAST, based_on("first", *seed))
+    row = store.user_recent["u1"].values
+    assert (row["clicks_24h"], row["clicks_7d"], row["impressions_24h"], row["impressions_7d"]) == (1, 1, 0, 1)
+    assert not store.users
+
+
+def test_an_impression_is_no_activity(segment: Path) -> None:
+    """It counts in the windows alone."""
+    write_segment(segment, [make_event(1, kind="impression", time_us=time.time_ns() // 1000)])
     store = MemoryActivity()
     with consuming(segment, store) as caught_up:
         caught_up()
-    assert not store.pushes
+    assert not store.users
+    assert not store.items
+    assert (store.user_recent["u1"].values["impressions_1h"], store.item_recent["i1"].values["impressions_1h"]) == (1, 1)
+
+
+def test_a_store_without_windowed_views_gets_none(segment: Path) -> None:
+    """A Feast user's own repository need not have them."""
+    write_segment(segment, [make_event(1, time_us=time.time_ns() // 1000)])
+    store = MemoryActivity(recent=frozenset())
+    with consuming(segment, store) as caught_up:
+        caught_up()
+    assert store.pushes.keys() == {"users", "items"}
+
+
+def test_whoever_listens_is_told_which_items_were_pushed(segment: Path) -> None:
+    """After the store has them."""
+    write_segment(segment, [make_event(1, item="a"), make_event(2, item="b")])
+    store, told = MemoryActivity(), []
+    state = segment.parent.parent / "state.db"
+    around = Surroundings(item_changed=lambda ids: told.extend((item, item in store.items) for item in ids))
+    run_consumer(segment.parent, state, store, WhenDone(segment.parent, state), FAST, around)
+    assert set(told) == {("a", True), ("b", True)}
 
 
 def test_items_are_pushed_together(segment: Path) -> None:

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from banquet.feedback.derive import HISTORY_LENGTH, Activity, from_row, is_interaction, item_after, to_row, user_after
+from banquet.core.declared import HISTORY_LENGTH
+from banquet.feedback.derive import Activity, from_row, is_interaction, item_after, to_row, user_after
 from banquet.feedback.ports import ActivityRow
 from tests.unit.feedback.fakes import START_US, features_of, make_event, random_events, recomputed
 
