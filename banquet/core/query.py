@@ -33,13 +33,17 @@ class UserFeatures:
     """One user's row as read from the online store.
 
     `values` holds plain Python values by feature name (None where the store has none); `history` the item ids, newest
-    first; `found` is False for a user no view knows.
+    first; `found` is False for a user no view knows. `statuses` says by view whether its values were there (`PRESENT`,
+    `NOT_FOUND`, `OUTSIDE_MAX_AGE`), `age_s` how old they were. `notes` are reasons why values are missing, for the answer.
     """
 
     user_id: str
     values: Mapping[str, object] = field(default_factory=dict)
     history: tuple[str, ...] = ()
     found: bool = False
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    age_s: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,12 @@ Source: feast/infra/key_encoding_utils.py and the protobuf wire format of feast/
 
 from __future__ import annotations
 
+import json
 import struct
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import mmh3
 
@@ -23,12 +27,14 @@ _KEY_CODES = {"STRING": _STRING, "INT32": 3, "INT64": 4}
 _NUMBERS = {"INT32": _I32, "INT64": _I64}
 _ONE_BYTE = 0x80
 _SIGN = 1 << 63
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# Up to here a float of seconds tells microseconds apart.
+_EXACT_S = 1 << 32
 
-# Value types decoded here; the others (maps, sets, structs) go through Feast.
-BY_HAND = {
-    *("BYTES", "STRING", "INT32", "INT64", "DOUBLE", "FLOAT", "BOOL", "UNIX_TIMESTAMP"),
-    *("BYTES_LIST", "STRING_LIST", "INT32_LIST", "INT64_LIST", "DOUBLE_LIST", "FLOAT_LIST", "BOOL_LIST", "UNIX_TIMESTAMP_LIST"),
-}
+# Value types decoded here; the others (maps, structs, nested lists) go through Feast.
+_SCALARS = ("BYTES", "STRING", "INT32", "INT64", "DOUBLE", "FLOAT", "BOOL", "UNIX_TIMESTAMP", "UUID", "TIME_UUID", "DECIMAL")
+BY_HAND = {*_SCALARS, *(f"{kind}_LIST" for kind in _SCALARS), *(f"{kind}_SET" for kind in _SCALARS), "JSON", "JSON_LIST"}
 
 
 class BadValue(ValueError):
@@ -79,15 +85,16 @@ def decode(blob: bytes) -> object:
         read = _READERS.get(blob[0])
         if read is not None:
             return read(blob)
-        if blob[1] == 1 and (read_list := _LONG_READERS.get(blob[0])) is not None:
-            return read_list(blob)
+        read_long = _LONG_READERS.get((blob[0], blob[1]))
+        if read_long is not None:
+            return read_long(blob)
         return _by_feast(blob)
-    except (IndexError, struct.error, UnicodeDecodeError) as error:
+    except (ArithmeticError, IndexError, struct.error, ValueError) as error:
         raise BadValue(f"not a Feast value: {blob[:24]!r}: {error}") from error
 
 
 def decode_timestamp_us(blob: bytes) -> int:
-    """A serialized protobuf Timestamp as microseconds since 1970."""
+    """A serialized protobuf Timestamp as microseconds since 1970, rounded as Feast rounds it on the way through a float."""
     at, seconds, nanos = 0, 0, 0
     while at < len(blob):
         tag = blob[at]
@@ -96,7 +103,10 @@ def decode_timestamp_us(blob: bytes) -> int:
             seconds = _signed(number)
         else:
             nanos = number
-    return seconds * 1_000_000 + nanos // 1_000
+    if nanos % 1_000 == 0 and abs(seconds) < _EXACT_S:
+        return seconds * 1_000_000 + nanos // 1_000
+    moment = datetime.fromtimestamp(seconds + nanos / 1_000_000_000.0, UTC)
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _varint(blob: bytes, at: int) -> tuple[int, int]:
@@ -198,9 +208,61 @@ _READERS: dict[int, Callable[[bytes], object]] = {
     0x72: lambda blob: _integers(blob, 1),
     0x7A: lambda blob: _floats(blob, 1, "d", 8),
 }
-# Field numbers from 16 on take two bytes, the second of them 1.
-_LONG_READERS: dict[int, Callable[[bytes], object]] = {
-    0x82: lambda blob: _floats(blob, 2, "f", 4),
-    0x8A: lambda blob: [flag != 0 for flag in _integers(blob, 2)],
-    0x92: lambda blob: _integers(blob, 2),
+
+
+def _json(blob: bytes) -> object:
+    return _parsed(_long_bytes(blob).decode())
+
+
+def _parsed(text: str) -> object:
+    try:
+        parsed: object = json.loads(text)
+    except json.JSONDecodeError:
+        # As Feast does.
+        return text
+    return parsed
+
+
+def _long_bytes(blob: bytes) -> bytes:
+    """The body of a field whose number takes two bytes."""
+    length, at = _varint(blob, 2)
+    if at + length != len(blob):
+        raise IndexError("its length is wrong")
+    return blob[at:]
+
+
+def _long_texts(blob: bytes) -> list[str]:
+    return [piece.decode() for piece in _pieces(blob, 2)]
+
+
+def _tag(number: int) -> tuple[int, int]:
+    """The first two bytes of a field with a number from 16 on that has a length."""
+    tag = number << 3 | 2
+    return tag & 0x7F | _ONE_BYTE, tag >> 7
+
+
+# By the numbers of Value.proto.
+_LONG_READERS: dict[tuple[int, int], Callable[[bytes], object]] = {
+    _tag(16): lambda blob: _floats(blob, 2, "f", 4),
+    _tag(17): lambda blob: [flag != 0 for flag in _integers(blob, 2)],
+    _tag(18): lambda blob: _integers(blob, 2),
+    _tag(22): lambda blob: set(_pieces(blob, 2)),
+    _tag(23): lambda blob: set(_long_texts(blob)),
+    _tag(24): lambda blob: set(_integers(blob, 2)),
+    _tag(25): lambda blob: set(_integers(blob, 2)),
+    _tag(26): lambda blob: set(_floats(blob, 2, "d", 8)),
+    _tag(27): lambda blob: set(_floats(blob, 2, "f", 4)),
+    _tag(28): lambda blob: {flag != 0 for flag in _integers(blob, 2)},
+    _tag(29): lambda blob: set(_integers(blob, 2)),
+    _tag(32): _json,
+    _tag(33): lambda blob: [_parsed(text) for text in _long_texts(blob)],
+    _tag(36): lambda blob: UUID(_long_bytes(blob).decode()),
+    _tag(37): lambda blob: UUID(_long_bytes(blob).decode()),
+    _tag(38): lambda blob: [UUID(text) for text in _long_texts(blob)],
+    _tag(39): lambda blob: [UUID(text) for text in _long_texts(blob)],
+    _tag(40): lambda blob: {UUID(text) for text in _long_texts(blob)},
+    _tag(41): lambda blob: {UUID(text) for text in _long_texts(blob)},
+    _tag(44): lambda blob: Decimal(_long_bytes(blob).decode()),
+    _tag(45): lambda blob: [Decimal(text) for text in _long_texts(blob)],
+    _tag(46): lambda blob: {Decimal(text) for text in _long_texts(blob)},
 }

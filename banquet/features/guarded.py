@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from banquet.core.breaker import Breaker
 from banquet.core.errors import StageFailed
+from banquet.features.joined import Ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from banquet.features.joined import UserStore
 
 # Nobody's id; any answer shows that the store answers.
-CANARY = "banquet:canary"
+CANARY = Ask("banquet:canary")
 
 
 class GuardedUsers:
@@ -29,11 +30,11 @@ class GuardedUsers:
         self._patience_s = patience_s
         self._breaker = Breaker("the online store", lambda: self._read([CANARY]))
 
-    async def fetch(self, user_ids: Sequence[str]) -> list[UserFeatures | StageFailed]:
+    async def fetch(self, asks: Sequence[Ask]) -> list[UserFeatures | StageFailed]:
         if self._breaker.is_open:
             raise StageFailed("unavailable", "the online store kept failing; a canary is out to see when it is back")
         try:
-            rows = await self._read(user_ids)
+            rows = await self._read(asks)
         except StageFailed:
             self._breaker.failed(certain=False)
             raise
@@ -44,11 +45,11 @@ class GuardedUsers:
         await self._breaker.close()
         await self._store.aclose()
 
-    async def _read(self, user_ids: Sequence[str]) -> list[UserFeatures | StageFailed]:
+    async def _read(self, asks: Sequence[Ask]) -> list[UserFeatures | StageFailed]:
         """Raises `StageFailed` also when the store answers, but nobody gets a row of it."""
         try:
             async with asyncio.timeout(self._patience_s):
-                rows = await self._store.fetch(user_ids)
+                rows = await self._store.fetch(asks)
         except TimeoutError as error:
             raise StageFailed("timeout", f"the online store did not answer within {self._patience_s * 1e3:.0f} ms") from error
         refusals = [row for row in rows if isinstance(row, StageFailed) and row.reason == "unavailable"]

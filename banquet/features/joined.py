@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from banquet.core.errors import StageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from banquet.core.query import UserFeatures
 
 ROUND_LIMIT = 256
 
 
+class Ask(NamedTuple):
+    """Whom a query asks for, and what its context says: parts of composite keys and data for on-demand views, by name."""
+
+    user_id: str
+    context: tuple[tuple[str, str], ...] = ()
+
+
 class UserStore(Protocol):
-    """Reads many users at once: one row, or what went wrong with it, per id and in their order.
+    """Reads many users at once: one row, or what went wrong with it, per ask and in their order.
 
     Raises `StageFailed` when the store as a whole cannot answer.
     """
 
-    async def fetch(self, user_ids: Sequence[str]) -> list[UserFeatures | StageFailed]: ...
+    async def fetch(self, asks: Sequence[Ask]) -> list[UserFeatures | StageFailed]: ...
 
     async def aclose(self) -> None: ...
 
@@ -31,12 +38,13 @@ class JoinedUserReader:
 
     def __init__(self, store: UserStore) -> None:
         self._store = store
-        self._waiting: dict[str, list[asyncio.Future[UserFeatures]]] = {}
+        self._waiting: dict[Ask, list[asyncio.Future[UserFeatures]]] = {}
         self._rounds: asyncio.Task[None] | None = None
 
-    async def read(self, user_id: str) -> UserFeatures:
+    async def read(self, user_id: str, context: Mapping[str, str] | None = None) -> UserFeatures:
         future: asyncio.Future[UserFeatures] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(user_id, []).append(future)
+        ask = Ask(user_id, tuple(sorted(context.items())) if context else ())
+        self._waiting.setdefault(ask, []).append(future)
         if self._rounds is None:
             self._rounds = asyncio.create_task(self._run(), name="user reads")
         return await future
@@ -77,18 +85,18 @@ class JoinedUserReader:
                 else:
                     future.set_result(row)
 
-    def _take(self, limit: int) -> dict[str, list[asyncio.Future[UserFeatures]]]:
+    def _take(self, limit: int) -> dict[Ask, list[asyncio.Future[UserFeatures]]]:
         """The first users someone still waits for; those whose callers gave up are dropped."""
-        taken: dict[str, list[asyncio.Future[UserFeatures]]] = {}
+        taken: dict[Ask, list[asyncio.Future[UserFeatures]]] = {}
         while self._waiting and len(taken) < limit:
-            user_id = next(iter(self._waiting))
-            futures = [future for future in self._waiting.pop(user_id) if not future.done()]
+            ask = next(iter(self._waiting))
+            futures = [future for future in self._waiting.pop(ask) if not future.done()]
             if futures:
-                taken[user_id] = futures
+                taken[ask] = futures
         return taken
 
 
-def _fail(waiting: dict[str, list[asyncio.Future[UserFeatures]]], error: Exception) -> None:
+def _fail(waiting: dict[Ask, list[asyncio.Future[UserFeatures]]], error: Exception) -> None:
     for futures in waiting.values():
         for future in futures:
             if not future.done():

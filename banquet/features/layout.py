@@ -28,7 +28,10 @@ class View:
 
     `table` is its versioned name in the online store; `join_keys` and `key_types` are in step; `features` maps names to Feast's
     value types; `ttl_s` 0 means that values never age. `renames` says which features are served under another name, because
-    another view has one of the same name. A `computed` view is not stored: Feast makes it from others (an on-demand view).
+    another view has one of the same name. A `computed` view is not stored: Feast's code makes it from others (an on-demand
+    view), and `hidden` features are read for that alone. `own_key` is the join key that holds the user's or item's id; the parts
+    of the key under `asked_keys` (join key -> name) other than that come from the request's context. `registered` is the view's
+    name in the registry (`view@v2` for an older version) when that is another one.
     """
 
     name: str
@@ -40,6 +43,20 @@ class View:
     ttl_s: int = 0
     renames: Mapping[str, str] = field(default_factory=dict)
     computed: bool = False
+    hidden: tuple[str, ...] = ()
+    own_key: str = ""
+    asked_keys: Mapping[str, str] = field(default_factory=dict)
+    registered: str = ""
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The join keys by the names that they are asked for, in step with `join_keys`."""
+        return tuple(self.asked_keys.get(key, key) for key in self.join_keys)
+
+    @property
+    def served(self) -> dict[str, str]:
+        """The features with their types, but those that are read for others alone."""
+        return {name: kind for name, kind in self.features.items() if name not in self.hidden}
 
     def column(self, feature: str) -> str:
         """The name a feature is served under."""
@@ -53,7 +70,7 @@ class View:
 
     @classmethod
     def from_dict(cls, body: dict[str, Any]) -> View:
-        return cls(**body | {name: tuple(body[name]) for name in ("join_keys", "key_types")})
+        return cls(**body | {name: tuple(body[name]) for name in ("join_keys", "key_types", "hidden") if name in body})
 
 
 @dataclass(frozen=True, slots=True)

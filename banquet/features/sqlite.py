@@ -1,23 +1,24 @@
-"""Users from Feast's SQLite online store, on a read-only connection of our own in one thread beside the event loop."""
+"""Feast's SQLite online store, on a read-only connection of our own in one thread beside the event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import StageFailed
-from banquet.features.encoding import BadValue
-from banquet.features.user_rows import UserRows
+from banquet.features.cells import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from banquet.core.query import UserFeatures
-    from banquet.features.layout import Layout, LayoutFile
-    from banquet.features.user_rows import Cell
+    from banquet.features.cells import Part, StoredRow
+
+KEYS_AT_ONCE = 8192
 
 
 def connect(file: Path, busy_timeout_s: float) -> sqlite3.Connection:
@@ -29,45 +30,40 @@ def connect(file: Path, busy_timeout_s: float) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
 
 
-class SqliteUsers:
-    """A `UserStore` on a SQLite file: one statement per round, so that all views are of one moment.
+class SqliteCells:
+    """A `CellStore` on a SQLite file: one transaction per question, so that all views are of one moment.
 
     A locked store costs at most `busy_timeout_s`.
     """
 
-    def __init__(self, file: Path, layout: LayoutFile, busy_timeout_s: float = 0.05) -> None:
+    absent_is_present = False
+
+    def __init__(self, file: Path, busy_timeout_s: float = 0.05) -> None:
         self._file = file
-        self._layout = layout
         self._busy_timeout_s = busy_timeout_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="user-reads")
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
-        self._rows: UserRows | None = None
 
-    async def fetch(self, user_ids: Sequence[str]) -> list[UserFeatures | StageFailed]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._fetch, user_ids)
+    async def fetch(
+        self, project: str, parts: Sequence[Part], keys: Sequence[Sequence[bytes]]
+    ) -> list[list[StoredRow | StageFailed]]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._fetch, project, parts, keys)
 
     async def aclose(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown(wait=False)
 
-    def _fetch(self, user_ids: Sequence[str]) -> list[UserFeatures | StageFailed]:
-        rows = self._shape(self._layout.current())
-        keys = {user_id: key for user_id in user_ids if (key := _key(rows, user_id)) is not None}
-        cells: dict[bytes, list[Cell]] = {key: [] for key in keys.values()}
+    def _fetch(self, project: str, parts: Sequence[Part], keys: Sequence[Sequence[bytes]]) -> list[list[StoredRow | StageFailed]]:
         try:
-            for key, feature, blob in self._connected().execute(*_question(rows, list(cells))) if cells else ():
-                cells[key].append((feature, blob))
+            connection = self._connected()
+            connection.execute("BEGIN")
+            rows = [_read(connection, project, part, its) for part, its in zip(parts, keys, strict=True)]
+            connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             self._disconnect()
             raise StageFailed("unavailable", f"{self._file}: {error}") from error
-        found = [cells.get(keys.get(user_id, b""), []) for user_id in user_ids]
-        return [rows.row(user_id, its, found=bool(its)) for user_id, its in zip(user_ids, found, strict=True)]
-
-    def _shape(self, layout: Layout) -> UserRows:
-        if self._rows is None or self._rows.layout is not layout:
-            self._rows = UserRows(layout)
-        return self._rows
+        return rows
 
     def _connected(self) -> sqlite3.Connection:
         # A store that was torn down and made anew is another file under the same name.
@@ -83,20 +79,40 @@ class SqliteUsers:
             self._connection = None
 
 
-def _key(rows: UserRows, user_id: str) -> bytes | None:
-    try:
-        return rows.keys.encode(user_id)
-    except BadValue:
-        # Such a user cannot be in the store.
-        return None
+def _read(connection: sqlite3.Connection, project: str, part: Part, keys: Sequence[bytes]) -> list[StoredRow | StageFailed]:
+    at = {name: number for number, name in enumerate(part.features)}
+    blank: list[bytes | None] = [None] * len(at)
+    cells: dict[bytes, list[bytes | None]] = {}
+    times: dict[bytes, int | None] = {}
+    for first in range(0, len(keys), KEYS_AT_ONCE):
+        for key, feature, blob, time_s in connection.execute(*_question(project, part, keys[first : first + KEYS_AT_ONCE])):
+            its = cells.get(key)
+            if its is None:
+                its = cells[key] = blank.copy()
+            # The last one counts, as for Feast's reader.
+            times[key] = time_s
+            number = at.get(feature)
+            if number is not None:
+                its[number] = blob
+    return [(_utc_us(times[key]), cells[key]) if key in cells else NOTHING for key in keys]
 
 
-def _question(rows: UserRows, keys: list[bytes]) -> tuple[str, list[bytes]]:
-    """One statement over all views. The number of keys is rounded up, so that few statements need to be prepared."""
+def _question(project: str, part: Part, keys: Sequence[bytes]) -> tuple[str, Sequence[bytes]]:
+    """Feast's own statement, so that rows come in its order. The number of keys is rounded up: few statements to prepare."""
     width = 1 << (len(keys) - 1).bit_length()
-    numbers = ",".join(f"?{number + 1}" for number in range(width))
-    parts = (
-        f'SELECT entity_key, feature_name, value FROM "{rows.layout.project}_{view.table}" WHERE entity_key IN ({numbers})'  # noqa: S608
-        for view in rows.views
-    )
-    return " UNION ALL ".join(parts), keys + keys[:1] * (width - len(keys))
+    return _statement(project, part.view.table, width), [*keys, *[keys[0]] * (width - len(keys))]
+
+
+@lru_cache
+def _statement(project: str, table: str, width: int) -> str:
+    name = f"{project}_{table}".replace('"', '""')
+    marks = ",".join("?" * width)
+    return f'SELECT entity_key, feature_name, value, event_ts FROM "{name}" WHERE entity_key IN ({marks}) ORDER BY entity_key'  # noqa: S608
+
+
+def _utc_us(time_s: int | None) -> int | None:
+    """Feast writes UTC as if it were local time, and its reader takes that back the same way; so do we."""
+    if time_s is None:
+        return None
+    naive = datetime.fromtimestamp(time_s)  # noqa: DTZ006 - local time is what was written
+    return int(naive.replace(tzinfo=UTC).timestamp()) * 1_000_000

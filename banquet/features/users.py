@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from banquet.features.guarded import GuardedUsers
 from banquet.features.joined import JoinedUserReader
 from banquet.features.layout import LayoutFile
 from banquet.features.repo import RedisStore, SqliteStore
+from banquet.features.stored_users import StoredUsers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from banquet.features.joined import UserStore
+    from banquet.features.cells import CellStore
+    from banquet.features.computed_users import ComputedUsers
     from banquet.features.repo import FeatureRepo
+    from banquet.features.user_rows import Mode
 
 
-def open_user_reader(repo: FeatureRepo, catalogue: Path, patience_s: float = 1.0) -> JoinedUserReader:
+def open_user_reader(
+    repo: FeatureRepo,
+    catalogue: Path,
+    patience_s: float = 1.0,
+    mode: Mode = "feast",
+    defaults: Mapping[str, str] | None = None,
+) -> JoinedUserReader:
     """A reader of users by the layout that the catalogue builder publishes in the folder `catalogue`.
 
-    SQLite and Redis are read directly. Any other store is read through Feast, which takes seconds and 180 MB to import.
-    A store that takes longer than `patience_s`, or fails, a few times in a row is left in peace until it answers a canary.
+    SQLite and Redis are read directly. Any other store, and on-demand views, take Feast: seconds and 180 MB to import.
+    In mode `strict` values older than their view's ttl are left out. `defaults` are parts of keys and request data that a
+    query's context does not give. A store that takes longer than `patience_s`, or fails, a few times in a row is left in peace
+    until it answers a canary.
     """
-    return JoinedUserReader(GuardedUsers(_store(repo, LayoutFile(catalogue)), patience_s))
+    users = StoredUsers(open_cells(repo), LayoutFile(catalogue), mode, defaults, partial(_open_computed, repo))
+    return JoinedUserReader(GuardedUsers(users, patience_s))
 
 
-def _store(repo: FeatureRepo, layout: LayoutFile) -> UserStore:
+def open_cells(repo: FeatureRepo) -> CellStore:
+    """The repo's online store."""
     # Imported here: redis is an extra, and Feast is heavy.
     match repo.store:
         case SqliteStore(file):
-            from banquet.features.sqlite import SqliteUsers  # noqa: PLC0415
+            from banquet.features.sqlite import SqliteCells  # noqa: PLC0415
 
-            return SqliteUsers(file, layout)
+            return SqliteCells(file)
         case RedisStore(options):
-            from banquet.features.redis import RedisUsers  # noqa: PLC0415
+            from banquet.features.redis import RedisCells  # noqa: PLC0415
 
-            return RedisUsers(options, layout)
+            return RedisCells(options)
         case _:
-            from banquet.features.generic import FeastUsers  # noqa: PLC0415
+            from banquet.features.generic import FeastCells  # noqa: PLC0415
 
-            return FeastUsers(repo, layout)
+            return FeastCells(repo)
+
+
+def _open_computed(repo: FeatureRepo) -> ComputedUsers:
+    from banquet.features.computed_users import ComputedUsers  # noqa: PLC0415
+
+    return ComputedUsers(repo)

@@ -10,7 +10,8 @@ from banquet.core.errors import StageFailed
 from banquet.features.encoding import KeyFormat, redis_field
 from banquet.features.joined import JoinedUserReader
 from banquet.features.layout import LayoutFile
-from banquet.features.redis import RedisUsers
+from banquet.features.redis import RedisCells
+from banquet.features.stored_users import StoredUsers
 from tests.integration.features.world import World, start_redis
 
 
@@ -28,7 +29,9 @@ async def server(port: int) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def reader(port: int, sqlite: World) -> AsyncIterator[JoinedUserReader]:
-    reader = JoinedUserReader(RedisUsers({"host": "127.0.0.1", "port": port}, LayoutFile(sqlite.catalogue), timeout_s=0.1))
+    reader = JoinedUserReader(
+        StoredUsers(RedisCells({"host": "127.0.0.1", "port": port}, timeout_s=0.1), LayoutFile(sqlite.catalogue))
+    )
     yield reader
     await reader.aclose()
 
@@ -55,7 +58,9 @@ async def test_a_wrong_password_is_unavailable(port: int, server: Redis, sqlite:
     """And the text says why."""
     await server.config_set("requirepass", "secret")
     await server.execute_command("AUTH", "secret")
-    reader = JoinedUserReader(RedisUsers({"host": "127.0.0.1", "port": port, "password": "wrong"}, LayoutFile(sqlite.catalogue)))
+    reader = JoinedUserReader(
+        StoredUsers(RedisCells({"host": "127.0.0.1", "port": port, "password": "wrong"}), LayoutFile(sqlite.catalogue))
+    )
     try:
         with pytest.raises(StageFailed, match=r"unavailable.*(password|AUTH)"):
             await reader.read("u")

@@ -10,7 +10,15 @@ LAYOUT = Layout(
     "banquet",
     "token",
     users=(
-        View("user_profile", "user_profile", "user", ("user_id",), ("STRING",), {"age": "INT64", "city": "STRING"}),
+        View(
+            "user_profile",
+            "user_profile",
+            "user",
+            ("user_id",),
+            ("STRING",),
+            {"age": "INT64", "city": "STRING"},
+            own_key="user_id",
+        ),
         View(
             "user_activity",
             "user_activity",
@@ -18,6 +26,7 @@ LAYOUT = Layout(
             ("user_id",),
             ("STRING",),
             {"history": "STRING_LIST", "rating_mean": "FLOAT"},
+            own_key="user_id",
         ),
     ),
     items=(

@@ -7,7 +7,7 @@ import pytest
 
 from banquet.core.errors import StageFailed
 from banquet.core.query import UserFeatures
-from banquet.features.joined import ROUND_LIMIT, JoinedUserReader
+from banquet.features.joined import ROUND_LIMIT, Ask, JoinedUserReader
 
 
 class SlowStore:
@@ -20,8 +20,9 @@ class SlowStore:
         self.open_door = asyncio.Event()
         self.open_door.set()
 
-    async def fetch(self, user_ids: Sequence[str]) -> list[UserFeatures | StageFailed]:
-        self.rounds.append(list(user_ids))
+    async def fetch(self, asks: Sequence[Ask]) -> list[UserFeatures | StageFailed]:
+        user_ids = [ask.user_id for ask in asks]
+        self.rounds.append(user_ids)
         await self.open_door.wait()
         if self.broken:
             raise StageFailed("unavailable", "no store")

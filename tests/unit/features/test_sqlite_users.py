@@ -12,13 +12,14 @@ import pytest
 from banquet.core.errors import StageFailed
 from banquet.features.joined import JoinedUserReader
 from banquet.features.layout import LayoutFile
-from banquet.features.sqlite import SqliteUsers
+from banquet.features.sqlite import SqliteCells
+from banquet.features.stored_users import StoredUsers
 from tests.unit.features.feast_bytes import Write, integer, make_anew, real, text, texts
 
 
 @pytest.fixture
 async def reader(store: Path, layout_folder: Path) -> AsyncIterator[JoinedUserReader]:
-    reader = JoinedUserReader(SqliteUsers(store, LayoutFile(layout_folder), busy_timeout_s=0.05))
+    reader = JoinedUserReader(StoredUsers(SqliteCells(store, busy_timeout_s=0.05), LayoutFile(layout_folder)))
     yield reader
     await reader.aclose()
 
@@ -94,7 +95,7 @@ async def test_a_locked_store_costs_its_timeout_and_not_the_event_loop(
 async def test_a_store_that_is_not_there_is_unavailable_until_it_is(store: Path, layout_folder: Path, tmp_path: Path) -> None:
     """Recovery needs no restart."""
     later = tmp_path / "later.db"
-    reader = JoinedUserReader(SqliteUsers(later, LayoutFile(layout_folder)))
+    reader = JoinedUserReader(StoredUsers(SqliteCells(later), LayoutFile(layout_folder)))
     with pytest.raises(StageFailed, match="unavailable"):
         await reader.read("u")
     os.rename(store, later)  # noqa: PTH104 - the same, and no file is read

@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from banquet.features.redis import RedisUsers
+from banquet.features.redis import RedisCells
 from banquet.features.repo import FeatureRepo, RedisStore, SqliteStore, Store
-from banquet.features.sqlite import SqliteUsers
-from banquet.features.users import open_user_reader
+from banquet.features.sqlite import SqliteCells
+from banquet.features.users import open_cells
 
 
 def repo(store: Store, folder: Path) -> FeatureRepo:
@@ -16,10 +16,10 @@ def repo(store: Store, folder: Path) -> FeatureRepo:
 
 async def test_sqlite_and_redis_are_read_directly(tmp_path: Path) -> None:
     """By the store that the yaml names; nothing is connected before the first read."""
-    for store, kind in ((SqliteStore(tmp_path / "x.db"), SqliteUsers), (RedisStore({"host": "nowhere", "port": 1}), RedisUsers)):
-        reader = open_user_reader(repo(store, tmp_path), tmp_path)
-        assert type(reader._store) is kind
-        await reader.aclose()
+    for store, kind in ((SqliteStore(tmp_path / "x.db"), SqliteCells), (RedisStore({"host": "nowhere", "port": 1}), RedisCells)):
+        cells = open_cells(repo(store, tmp_path))
+        assert type(cells) is kind
+        await cells.aclose()
 
 
 def test_the_gateways_side_does_not_import_feast() -> None:
