@@ -1,4 +1,4 @@
-"""OperationsService: what is loaded and whether it works."""
+"""OperationsService: what is loaded and whether it works, and forgetting people."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from banquet.api.forgetting import Forgetting
 from banquet.v1 import operations_pb2 as pb
 from banquet.v1 import operations_pb2_grpc as rpc
 
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
     import grpc
 
     from banquet.core.catalogue import Catalogue
+    from banquet.core.erasure import ErasureRequests
     from banquet.core.pipeline import Pipeline
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
 
 USERS = "users"
+CATALOGUE_UPDATE = "catalogue update"
+# Without these answers are degraded or grow older, and still had better come.
+DISPENSABLE = (USERS, CATALOGUE_UPDATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +47,12 @@ class Condition:
 
     @property
     def ready(self) -> bool:
-        """Whether models and catalogue work: without the user store answers are degraded, and still had better come."""
-        return all(part.ready for part in self.parts if part.name != USERS)
+        """Whether models and catalogue work."""
+        return all(part.ready for part in self.parts if part.name not in DISPENSABLE)
 
 
 class Operations(rpc.OperationsServiceServicer):
-    """Reports. `condition` is the latest one known; it is checked elsewhere, so that asking costs nothing."""
+    """Reports, and forgets people. `condition` is the latest one known; it is checked elsewhere, so that asking costs nothing."""
 
     def __init__(
         self,
@@ -55,11 +60,13 @@ class Operations(rpc.OperationsServiceServicer):
         catalogue: Callable[[], Catalogue | None],
         placements: Mapping[str, Pipeline],
         release: str,
+        erasures: ErasureRequests,
     ) -> None:
         self._condition = condition
         self._catalogue = catalogue
         self._placements = placements
         self._release = release
+        self._forgetting = Forgetting(erasures)
         self._began_s = time.monotonic()
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:  # noqa: ARG002
@@ -79,6 +86,12 @@ class Operations(rpc.OperationsServiceServicer):
             banquet_version=version("banquet"),
             uptime_s=time.monotonic() - self._began_s,
         )
+
+    async def ForgetUser(self, request: pb.ForgetUserRequest, context: Context) -> pb.ForgetUserResponse:
+        return pb.ForgetUserResponse(erasure=await self._forgetting.forget(request.user_id, context.time_remaining()))
+
+    async def GetErasure(self, request: pb.GetErasureRequest, context: Context) -> pb.GetErasureResponse:  # noqa: ARG002
+        return pb.GetErasureResponse(erasure=await self._forgetting.find(request.erasure_id))
 
 
 def _catalogue_status(catalogue: Catalogue | None) -> pb.CatalogueStatus:

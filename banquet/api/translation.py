@@ -73,11 +73,12 @@ def similar_query(request: pb.SimilarItemsRequest, deadline: Deadline, catalogue
 
 def scored_items(answer: Answer) -> list[pb.ScoredItem]:
     """The picks, best first."""
-    picks, ids = answer.picks, answer.query.catalogue.item_ids
+    picks = answer.picks
+    ids = answer.query.catalogue.ids_of(picks.rows)
     final = np.where(np.isnan(picks.ranking), picks.scores, picks.ranking).tolist()
     items = [
-        pb.ScoredItem(item_id=ids[row], score=score, source=picks.source_names[source])
-        for row, score, source in zip(picks.rows.tolist(), final, picks.sources.tolist(), strict=True)
+        pb.ScoredItem(item_id=item_id, score=score, source=picks.source_names[source])
+        for item_id, score, source in zip(ids, final, picks.sources.tolist(), strict=True)
     ]
     if answer.query.explain:
         for position, item in enumerate(items):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from banquet.api.operations import CATALOGUE_UPDATE
+from banquet.app.handover import Handover
 from banquet.app.placements import MmrSettings, read_placements
 from banquet.core.errors import StageFailed
 from banquet.core.pipeline import Pipeline
@@ -15,12 +18,14 @@ from banquet.core.stages import ModelJob
 from banquet.features.follower import CatalogueFollower
 from banquet.features.repo import FeatureRepo
 from banquet.features.users import open_user_reader
+from banquet.feedback.erasures import ErasureBook
 from banquet.feedback.event_log import FileEventLog
 from banquet.inference.batcher import Batcher
 from banquet.inference.client import TorchServeClient
 from banquet.inference.configuration import TorchServeSettings as SupervisorSettings
 from banquet.inference.lane import LaneLimits
 from banquet.inference.readiness import run_canary
+from banquet.inference.stacking import stack
 from banquet.inference.supervisor import TorchServe
 from banquet.inference.transport import TorchServeAddress
 from banquet.releases import registry
@@ -53,6 +58,7 @@ if TYPE_CHECKING:
     from banquet.app.placements import PlacementSettings, SourceSettings
     from banquet.app.settings import Settings
     from banquet.core.catalogue import Catalogue
+    from banquet.core.erasure import ErasureRequests
     from banquet.core.stages import Filter, ModelClient, Selector, Sink, Source, UserReader
     from banquet.feedback.ports import EventLog
     from banquet.wire.schema import FeatureSchema
@@ -75,6 +81,7 @@ class Parts:
     similar: Pipeline
     catalogue: Callable[[], Catalogue | None]
     events: EventLog
+    erasures: ErasureRequests
     checks: Mapping[str, Callable[[], Awaitable[None]]]
     canaries: Mapping[str, Callable[[], Awaitable[str]]]
 
@@ -213,7 +220,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     release = registry.resolve(settings.releases, settings.release or None)
     schema = load(release).schema
     vectors, vector_size = read_vectors(release, release.name)
-    follower = CatalogueFollower(settings.catalogue)
+    follower = CatalogueFollower(
+        settings.catalogue, prepare=[Popular(limit=1).ordered, vectors.warm], gate=True, fresh_s=settings.features.freshness_s
+    )
     follower.start()
     repo = FeatureRepo.open(settings.feature_repo)
     users = open_user_reader(repo, settings.catalogue, settings.features.user_read_ms / 1e3)
@@ -225,13 +234,14 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         catalogue = follower.current()
         return None if catalogue is None else canary_job(model, catalogue, schema, vector_size)
 
+    async def ask(model: str, catalogue: Catalogue) -> object:
+        job = canary_job(model, catalogue, schema, vector_size)
+        return await host.run(model, catalogue.version, stack([job.arrays]), CANARY_PATIENCE_S)
+
+    handover = Handover(follower, release.name, schema, ask, list(INPUTS))
     models = Batcher(host, lane_limits(settings), first_canary)
     sinks: tuple[Sink, ...] = (Metrics(), UserDefaults(schema), AnswerLog(), *((served_log,) if served_log else ()))
     stages = Stages(models, users, schema, vectors, vector_size, sinks)
-
-    async def catalogue_is_loaded() -> None:
-        if follower.current() is None:
-            raise StageFailed("no_catalogue", f"no catalogue in {settings.catalogue} yet; its builder's log: {settings.logs}")
 
     async def users_can_be_read() -> None:
         await users.read("canary")
@@ -248,6 +258,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
 
         return answered
 
+    watch = asyncio.create_task(handover.watch(), name="catalogue handover")
     try:
         yield Parts(
             release=release.name,
@@ -256,10 +267,12 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             similar=stages.similar(),
             catalogue=follower.current,
             events=events,
-            checks={"catalogue": catalogue_is_loaded, "users": users_can_be_read},
+            erasures=ErasureBook(settings.erasures),
+            checks={"catalogue": handover.check_in_force, "users": users_can_be_read, CATALOGUE_UPDATE: handover.check_newest},
             canaries={model: canary(model) for model in INPUTS},
         )
     finally:
+        watch.cancel()
         await events.close()
         await users.aclose()
         await models.close()

@@ -3,31 +3,60 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
 from banquet.core.errors import StageFailed
+from banquet.wire.columns import NOT_STORED
+from banquet.wire.item_index import ItemIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from banquet.core.candidates import Mask, Rows
     from banquet.wire.catalogue_file import CatalogueFile, Column, Strings
+
+    T = TypeVar("T")
+
+# Ids that were asked for are remembered up to so many, so that the index is asked once for each.
+REMEMBERED = 1 << 18
+FRESH_ITEMS = 100_000
+PRESENT, NOT_FOUND = 1, 3  # Feast's FieldStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """One feature of some items, in their order.
+
+    `values` is an array of numbers, or a list: texts (None where missing), lists of texts, or arrays of numbers. `absent` uint8
+    tells why there is no value (0 there is one, 1 a stored null, 2 nothing stored or no such item). `statuses` uint8 are Feast's
+    FieldStatus and `event_times_us` int64 those of the feature's view.
+    """
+
+    values: NDArray[np.generic] | list[str | None] | list[list[str]] | list[NDArray[np.generic]]
+    absent: NDArray[np.uint8]
+    statuses: NDArray[np.uint8]
+    event_times_us: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Catalogue:
     """A version of the catalogue file with the look-ups a query needs. Rows are positions in this version, int32.
 
-    `confirmed_at_s` (unix seconds) is when its content was last known to equal the online store.
+    `confirmed_at_s` (unix seconds) is when its content was last known to equal the online store; `fresh_s` is how old it may be
+    per 100,000 items.
     """
 
     file: CatalogueFile
     confirmed_at_s: float
+    fresh_s: float = math.inf
 
     @property
     def version(self) -> str:
@@ -39,9 +68,9 @@ class Catalogue:
     def age_s(self) -> float:
         return max(0.0, time.time() - self.confirmed_at_s)
 
-    @cached_property
-    def _code_of(self) -> dict[str, dict[str, int]]:
-        return {}
+    def is_stale(self) -> bool:
+        """Whether it is older than it may be; a larger catalogue takes longer to read."""
+        return self.age_s() > self.fresh_s * max(1.0, len(self) / FRESH_ITEMS)
 
     def confirmed(self, at_s: float) -> Catalogue:
         """The same version, known to equal the online store at a later moment (unix seconds); keeps its look-ups."""
@@ -49,18 +78,55 @@ class Catalogue:
         object.__setattr__(later, "confirmed_at_s", at_s)
         return later
 
-    @cached_property
-    def item_ids(self) -> list[str]:
-        return self.file.ids.to_list()
+    def following(self, before: Catalogue) -> Catalogue:
+        """This version with what it has in common with the one before: nobody looks up again what stayed the same."""
+        same = {name for name, digest in self.file.parts.items() if before.file.parts.get(name) == digest}
+        if "ids" in same:
+            self.__dict__["_rows"] = before._rows
+        self._made.update({key: made for key, made in before._made.items() if set(made[0]) <= same})
+        return self
+
+    @property
+    def item_ids(self) -> Strings:
+        return self.file.ids
 
     @cached_property
-    def _row_of(self) -> dict[str, int]:
-        return {item: row for row, item in enumerate(self.item_ids)}
+    def _rows(self) -> dict[str, int]:
+        return {}
+
+    @cached_property
+    def _index(self) -> ItemIndex:
+        return self.file.index or ItemIndex.of(self.file.ids)
+
+    @cached_property
+    def _made(self) -> dict[Hashable, tuple[tuple[str, ...], object]]:
+        return {}
+
+    def once(self, key: Hashable, parts: Sequence[str], make: Callable[[], T]) -> T:
+        """What `make` makes of parts of this version (`ids`, `column:<name>`), made once for as long as they stay the same."""
+        held = self._made.get(key)
+        if held is None:
+            held = self._made[key] = (tuple(parts), make())
+        return cast("T", held[1])
 
     def rows_of(self, item_ids: Sequence[str]) -> Rows:
         """The row of each id, in order; -1 for an item the catalogue does not have."""
-        row_of = self._row_of
-        return np.fromiter((row_of.get(item, -1) for item in item_ids), np.int32, len(item_ids))
+        if len(item_ids) > REMEMBERED // 4:
+            return self._index.find(self.file.ids, item_ids)
+        known = self._rows
+        rows = [known.get(item) for item in item_ids]
+        if None in rows:
+            if len(known) > REMEMBERED:
+                known.clear()
+            new = list({item for item, row in zip(item_ids, rows, strict=True) if row is None})
+            found = dict(zip(new, self._index.find(self.file.ids, new).tolist(), strict=True))
+            known.update(found)
+            rows = [found[item] if row is None else row for item, row in zip(item_ids, rows, strict=True)]
+        return np.array(rows, np.int32)
+
+    def ids_of(self, rows: Rows) -> list[str]:
+        """The ids of some rows, in order."""
+        return self.file.ids.take(rows)
 
     def column(self, name: str) -> Column:
         """A feature of every item. Raises `StageFailed` when this version lacks it, which costs the stage, not the answer."""
@@ -69,10 +135,53 @@ class Catalogue:
             raise StageFailed("missing_column", f"{name!r} is not in catalogue {self.version}")
         return column
 
-    def _codes(self, name: str, vocabulary: Strings) -> dict[str, int]:
-        if name not in self._code_of:
-            self._code_of[name] = {text: code for code, text in enumerate(vocabulary.to_list())}
-        return self._code_of[name]
+    def get(self, item_ids: Sequence[str], columns: Sequence[str]) -> Mapping[str, Picked]:
+        """Some features of some items, an unknown item's as NOT_FOUND. Raises `StageFailed` for a column there is not."""
+        rows = self.rows_of(item_ids)
+        unknown = rows < 0
+        views: dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]] = {}
+        picked = {}
+        for name in columns:
+            column = self.column(name)
+            if column.view not in views:
+                statuses = np.where(unknown, np.uint8(NOT_FOUND), self.file.statuses[column.view][rows])
+                views[column.view] = statuses, np.where(unknown, 0, self.file.event_times_us[column.view][rows])
+            absent = np.zeros(len(rows), np.uint8) if column.absent is None else column.absent[rows]
+            absent[unknown] = NOT_STORED
+            picked[name] = Picked(self._values(name, column, rows, absent), absent, *views[column.view])
+        return picked
+
+    def _values(
+        self, name: str, column: Column, rows: Rows, absent: NDArray[np.uint8]
+    ) -> NDArray[np.generic] | list[str | None] | list[list[str]] | list[NDArray[np.generic]]:
+        if column.kind == "number":
+            values = column.values[rows]
+            values[absent > 0] = np.nan if values.dtype.kind == "f" else 0
+            return values
+        if column.offsets is None:
+            assert column.vocabulary is not None, "categories have a vocabulary"
+            return self._texts(name, column.vocabulary, np.where(absent > 0, -1, column.values[rows]))
+        begins, ends = column.offsets[rows], np.where(absent > 0, column.offsets[rows], column.offsets[rows + 1])
+        bounds = list(zip(begins.tolist(), ends.tolist(), strict=True))
+        if column.vocabulary is None:
+            return [column.values[begin:end] for begin, end in bounds]
+        texts = self._texts(
+            name, column.vocabulary, np.concatenate([column.values[begin:end] for begin, end in bounds] or [rows])
+        )
+        flat, lists, at = cast("list[str]", texts), [], 0
+        for begin, end in bounds:
+            lists.append(flat[at : at + end - begin])
+            at += end - begin
+        return lists
+
+    def _texts(self, name: str, vocabulary: Strings, codes: NDArray[np.int32]) -> list[str | None]:
+        """The text of each code; None for -1."""
+        if len(vocabulary) <= len(codes):
+            words = self.once(("words", name), [f"column:{name}"], lambda: [*vocabulary.to_list(), None])
+            return [words[code] for code in codes.tolist()]
+        known = codes >= 0
+        texts = iter(vocabulary.take(codes[known]))
+        return [next(texts) if has else None for has in known.tolist()]
 
     def available(self) -> Mask:
         """Which items may be shown, bool [N]; all of them when the catalogue does not say."""
@@ -80,20 +189,25 @@ class Catalogue:
         return np.ones(len(self), np.bool_) if column is None else column.values.astype(np.bool_)
 
     def holds(self, name: str, values: Sequence[str]) -> Mask:
-        """Which items hold one of the values (as text) in a column, bool [N]."""
+        """Which items hold one of the values (as text, or as a number) in a column, bool [N]."""
         column = self.column(name)
         wanted = set(values)
         if column.vocabulary is None:
             numbers = [number for value in wanted if (number := as_number(value)) is not None]
-            return np.isin(column.values.astype(np.float64), numbers)
-        known = self._codes(name, column.vocabulary)
-        codes = np.array([known[text] for text in wanted if text in known], np.int32)
-        hits: Mask = np.isin(column.values, codes)
-        if column.offsets is None:
-            return hits
-        mask = np.zeros(len(self), np.bool_)
-        mask[np.repeat(np.arange(len(self)), np.diff(column.offsets))[hits]] = True
-        return mask
+            hits: Mask = np.isin(column.values.astype(np.float64), numbers)
+        else:
+            vocabulary = column.vocabulary
+            words = self.once(
+                ("codes", name), [f"column:{name}"], lambda: {text: code for code, text in enumerate(vocabulary.to_list())}
+            )
+            hits = np.isin(column.values, np.array([words[text] for text in wanted if text in words], np.int32))
+        if column.offsets is not None:
+            mask = np.zeros(len(self), np.bool_)
+            mask[np.repeat(np.arange(len(self)), np.diff(column.offsets))[hits]] = True
+            return mask
+        if column.absent is not None:
+            hits &= column.absent == 0
+        return hits
 
 
 def as_number(text: str) -> float | None:

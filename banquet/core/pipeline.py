@@ -52,6 +52,8 @@ class Pipeline:
         if query.deadline.passed():
             raise DeadlineUnmeetable(f"the deadline of request {query.request_id} had passed on arrival; allow more time")
         course = _Course(query, self.budgets_s)
+        if query.catalogue.is_stale():
+            course.miss("catalogue", "stale")
         if self.users is not None:
             await course.know(self.users)
         candidates = course.sift(self.filters, await course.find(self.sources))

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 FRESHNESS_S = 1.0
 # Looks at the store per freshness bound: the rest of the bound is for reading, publishing and the readers' own looks.
-LOOKS = 10
+LOOKS = 5
 
 
 def run_builder(

@@ -15,22 +15,26 @@ if TYPE_CHECKING:
 
 
 class ItemVectors:
-    """Unit vectors by catalogue row, float32 [N, d]; zeros for items the release was not trained on.
-
-    The layout of the last two catalogue versions is kept, as the catalogue itself is.
-    """
+    """Unit vectors by catalogue row, float32 [N, d]; zeros for items the release was not trained on."""
 
     def __init__(self, release: str, item_ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         self.release = release
         self._item_ids = item_ids
         self._unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        self._laid_out: dict[str, NDArray[np.float32]] = {}
+        self._wanted = False
 
     def of(self, catalogue: Catalogue) -> NDArray[np.float32]:
-        laid_out = self._laid_out.get(catalogue.version)
-        if laid_out is None:
-            rows = catalogue.rows_of(self._item_ids)
-            laid_out = np.zeros((len(catalogue), self._unit.shape[1]), np.float32)
-            laid_out[rows[rows >= 0]] = self._unit[rows >= 0]
-            self._laid_out = {**dict(list(self._laid_out.items())[-1:]), catalogue.version: laid_out}
+        """Laid out once per catalogue, and again only when items came or went."""
+        self._wanted = True
+        return catalogue.once(("vectors", self.release), ["ids"], lambda: self._laid_out(catalogue))
+
+    def warm(self, catalogue: Catalogue) -> None:
+        """Lay out a new version beforehand, if anyone ever asked for one."""
+        if self._wanted:
+            self.of(catalogue)
+
+    def _laid_out(self, catalogue: Catalogue) -> NDArray[np.float32]:
+        rows = catalogue.rows_of(self._item_ids)
+        laid_out = np.zeros((len(catalogue), self._unit.shape[1]), np.float32)
+        laid_out[rows[rows >= 0]] = self._unit[rows >= 0]
         return laid_out

@@ -110,6 +110,11 @@ class FeatureSchema:
             np.stack(numbers, 1) if numbers else np.zeros((len(ids), 0), np.float32),
         )
 
+    def check_items(self, columns: Mapping[str, Column]) -> None:
+        """Raises `SchemaMismatch` naming a missing or wrong column of a catalogue."""
+        for feature in self.item:
+            self._column(feature, columns)
+
     def to_json(self) -> dict[str, Any]:
         """Without `item_ids`, which a release keeps in a file of their own."""
         return {

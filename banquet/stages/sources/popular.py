@@ -28,17 +28,17 @@ class Popular:
     def __init__(self, limit: int, column: str = "interaction_count") -> None:
         self._limit = limit
         self._column = column
-        self._version = ""
-        self._ordered: tuple[Rows, Scores, tuple[str, ...]]
 
     async def find(self, query: Query) -> Found:
-        if query.catalogue.version != self._version:
-            self._ordered = self._order(query.catalogue)
-            self._version = query.catalogue.version
-        rows, scores, notes = self._ordered
+        rows, scores, notes = self.ordered(query.catalogue)
         # Cut only after what the filters would drop: this source must not run dry while the catalogue has something.
         picks = np.flatnonzero(allowed(query)[rows])[: self._limit]
         return Found(Candidates.of(self.name, rows[picks], scores[picks]), notes=notes)
+
+    def ordered(self, catalogue: Catalogue) -> tuple[Rows, Scores, tuple[str, ...]]:
+        """Every available row with its count, the highest first, and notes; made once per catalogue."""
+        parts = ["ids", "column:available", f"column:{self._column}"]
+        return catalogue.once(("popular", self._column), parts, lambda: self._order(catalogue))
 
     def _order(self, catalogue: Catalogue) -> tuple[Rows, Scores, tuple[str, ...]]:
         try:

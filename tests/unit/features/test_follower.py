@@ -39,13 +39,12 @@ def test_before_the_first_version_there_is_none(follower: CatalogueFollower) -> 
 
 
 def test_a_version_that_is_there_is_held_from_the_start(follower: CatalogueFollower, tmp_path: Path) -> None:
-    """With its look-ups made."""
+    """Ready for questions."""
     version = publish(tmp_path, ["a", "b"])
     follower.start()
     current = follower.current()
     assert current is not None
     assert (current.version, current.rows_of(["b", "x"]).tolist()) == (version, [1, -1])
-    assert "_row_of" in vars(current)
 
 
 def test_the_first_version_can_be_waited_for(follower: CatalogueFollower, tmp_path: Path) -> None:
@@ -77,7 +76,7 @@ def test_a_confirmation_refreshes_the_age_and_nothing_else(follower: CatalogueFo
     until(lambda: (held := follower.current()) is not None and held.confirmed_at_s == 2.0)
     after = follower.current()
     assert after is not None
-    assert after.item_ids is before.item_ids
+    assert after.file is before.file
     assert before.confirmed_at_s == 1.0
 
 
@@ -106,3 +105,55 @@ def test_a_pointer_that_is_no_json_is_survived(follower: CatalogueFollower, tmp_
     assert follower.current() is None
     publish(tmp_path, ["a"])
     assert follower.wait(5.0)
+
+
+def test_what_stays_the_same_is_looked_up_once(follower: CatalogueFollower, tmp_path: Path) -> None:
+    """A version with the same items takes over the rows that were asked for, and what was made of the parts they share."""
+    publish(tmp_path, ["a", "b"])
+    follower.start()
+    before = follower.current()
+    assert before is not None
+    before.rows_of(["b"])
+    shared, other = (before.once(key, [key], object) for key in ("ids", "column:price"))
+    columns = {"price": Column("number", "item_profile", np.array([7.0, 8.0], np.float32))}
+    version = write_catalogue(tmp_path, ["a", "b"], columns, statuses={}, event_times_us={}, confirmed_at_s=1.0)
+    until(lambda: (held := follower.current()) is not None and held.version == version)
+    after = follower.current()
+    assert after is not None
+    assert after._rows is before._rows
+    assert after.once("ids", ["ids"], object) is shared
+    assert after.once("column:price", ["column:price"], object) is not other
+
+
+def test_with_a_gate_a_new_version_waits_to_be_admitted(tmp_path: Path) -> None:
+    """The first is in force at once; what stages need is made before."""
+    prepared: list[str] = []
+    follower = CatalogueFollower(tmp_path, 0.01, prepare=[lambda catalogue: prepared.append(catalogue.version)], gate=True)
+    first = publish(tmp_path, ["a"])
+    follower.start()
+    second = publish(tmp_path, ["a", "b"])
+    until(lambda: follower.candidate() is not None)
+    candidate, current = follower.candidate(), follower.current()
+    assert candidate is not None
+    assert current is not None
+    assert (current.version, candidate.version, prepared) == (first, second, [first, second])
+    point_to(tmp_path, Pointer(second, 5.0))
+    until(lambda: (waiting := follower.candidate()) is not None and waiting.confirmed_at_s == 5.0)
+    follower.admit(candidate)
+    admitted = follower.current()
+    assert admitted is not None
+    assert (admitted.version, admitted.confirmed_at_s, follower.candidate()) == (second, 5.0, None)
+    assert follower.version(first) is not None
+    follower.stop()
+
+
+def test_past_the_bound_a_catalogue_is_stale(tmp_path: Path) -> None:
+    """By default nothing is."""
+    publish(tmp_path, ["a"], confirmed_at_s=time.time() - 5)
+    stale, kept = CatalogueFollower(tmp_path, fresh_s=4.0), CatalogueFollower(tmp_path)
+    for follower, expected in ((stale, True), (kept, False)):
+        follower.start()
+        current = follower.current()
+        assert current is not None
+        assert current.is_stale() == expected
+        follower.stop()

@@ -1,0 +1,114 @@
+"""Hands a new catalogue version to queries once the models answer for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from banquet.core.errors import StageFailed
+from banquet.wire.schema import SchemaMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from banquet.core.catalogue import Catalogue
+    from banquet.features.follower import CatalogueFollower
+    from banquet.wire.schema import FeatureSchema
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.05
+# Between two versions: each costs the models a canary.
+REST_S = 0.2
+# A version that the models are still encoding is waited for so long per 100,000 items; then queries go on without the models.
+ENCODING_S = 20.0
+# Models that do not answer at all are not waited for.
+SILENT_S = 2.0
+ENCODING = "stale_catalogue"
+PER_ITEMS = 100_000
+
+
+class Handover:
+    """Watches for candidates of a follower. `ask` raises `StageFailed` as long as a model does not answer for a version.
+
+    A version that lacks what the release was trained on is refused: the one before it stays, and `check` names the feature.
+    """
+
+    def __init__(
+        self,
+        follower: CatalogueFollower,
+        release: str,
+        schema: FeatureSchema,
+        ask: Callable[[str, Catalogue], Awaitable[object]],
+        models: Sequence[str],
+    ) -> None:
+        self._follower = follower
+        self._release = release
+        self._schema = schema
+        self._ask = ask
+        self._models = models
+        self._refused = ""
+        self._trouble = ""
+
+    def misfit(self, catalogue: Catalogue) -> str:
+        """Why a release cannot serve a catalogue; empty when it can."""
+        try:
+            self._schema.check_items(catalogue.file.columns)
+        except SchemaMismatch as error:
+            return f"release {self._release} does not fit catalogue {catalogue.version}: {error}; train again or undo the apply"
+        return ""
+
+    async def check_in_force(self) -> None:
+        """Raises `StageFailed` before there is a catalogue, and for a first one that does not fit."""
+        catalogue = self._follower.current()
+        if catalogue is None:
+            raise StageFailed("no_catalogue", f"no catalogue in {self._follower.folder} yet; see the log of its builder")
+        if misfit := self.misfit(catalogue):
+            raise StageFailed("schema_mismatch", misfit)
+
+    async def check_newest(self) -> None:
+        """Raises `StageFailed` while the newest catalogue is refused."""
+        if self._trouble:
+            raise StageFailed("schema_mismatch", self._trouble)
+
+    async def watch(self) -> None:
+        """Hand over for ever."""
+        while True:
+            candidate = self._follower.candidate()
+            if candidate is None:
+                # The newest is in force.
+                self._trouble = self._refused = ""
+            elif candidate.version != self._refused:
+                await self._consider(candidate)
+            await asyncio.sleep(LOOK_S)
+
+    async def _consider(self, candidate: Catalogue) -> None:
+        self._trouble = self.misfit(candidate)
+        if self._trouble:
+            self._refused = candidate.version
+            log.error("%s", self._trouble)
+            return
+        began_s = time.monotonic()
+        patience_s = ENCODING_S * max(1.0, len(candidate) / PER_ITEMS)
+        waiting = list(self._models)
+        while waiting:
+            reasons = await asyncio.gather(*(self._reason(model, candidate) for model in waiting))
+            waited_s = time.monotonic() - began_s
+            bound_s = {
+                model: patience_s if reason == ENCODING else SILENT_S for model, reason in zip(waiting, reasons, strict=True)
+            }
+            waiting = [model for model, reason in zip(waiting, reasons, strict=True) if reason and waited_s < bound_s[model]]
+            if waiting:
+                await asyncio.sleep(LOOK_S)
+        self._follower.admit(candidate)
+        await asyncio.sleep(REST_S)
+
+    async def _reason(self, model: str, candidate: Catalogue) -> str:
+        """Why a model does not answer for a version; empty when it does."""
+        try:
+            await self._ask(model, candidate)
+        except StageFailed as failed:
+            return failed.reason
+        return ""
