@@ -89,6 +89,11 @@ class ComputedUsers:
                 inputs[feature] = [_cell(its[number], at) for its in stored]
         computed: dict[str, list[bytes]] = {}
         contexts = [rows.defaults | dict(ask.context) for ask in asks]
+        for source in rows.sources:
+            for name, kind in zip(source.view.asked, source.view.key_types, strict=True):
+                own = name == source.view.own_key
+                parts = [ask.user_id if own else context.get(name) for ask, context in zip(asks, contexts, strict=True)]
+                inputs[name] = list(serialized([_as(kind, part) for part in parts], kind))
         for view in rows.computed:
             data = views.request_data(view.registered)
             for name, kind in data.items():

@@ -11,6 +11,7 @@ from banquet.features.layout import View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 DEFINITIONS_FILE = "definitions.json"
 
@@ -93,3 +94,16 @@ class Definitions:
             {name: tuple(Projection.from_dict(each) for each in its) for name, its in body["services"].items()},
             body["own_keys"],
         )
+
+
+def read_definitions(folder: Path) -> Definitions:
+    """The definitions published in a folder. Raises `BadData` until there are some."""
+    file = folder / DEFINITIONS_FILE
+    try:
+        return Definitions.from_json(file.read_text())
+    except FileNotFoundError as error:
+        raise BadData(f"{file} is not there yet; the catalogue builder writes it") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadData(
+            f"{file}: {error}; delete it and {folder / 'layout.json'}, the catalogue builder writes both again"
+        ) from error

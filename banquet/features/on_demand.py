@@ -54,6 +54,19 @@ class OnDemandViews:
             for name, result in zip(names, response.results[before:], strict=True)
         }
 
+    def compute_typed(
+        self,
+        wanted: Sequence[Projection],
+        given: Mapping[str, tuple[str, Sequence[object]]],
+        inputs: Mapping[str, Sequence[bytes | None]],
+        references: Sequence[str] = (),
+        *,
+        full_names: bool = False,
+    ) -> dict[str, list[bytes]]:
+        """As `compute`, with join keys and request data `given` as (Feast type, plain values) by name."""
+        typed = {name: serialized(values, kind) for name, (kind, values) in given.items()}
+        return self.compute(wanted, typed | dict(inputs), references, full_names=full_names)
+
     def request_data(self, view: str) -> dict[str, str]:
         """The types of the request data that a view wants, by name."""
         schema = self._view(Projection(view, view, ())).get_request_data_schema()

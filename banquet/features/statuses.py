@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # As Feast's FieldStatus spells them.
 PRESENT, NOT_FOUND, OUTSIDE_MAX_AGE = "PRESENT", "NOT_FOUND", "OUTSIDE_MAX_AGE"
+CODES = {PRESENT: 1, NOT_FOUND: 3, OUTSIDE_MAX_AGE: 4}
 
 
 def is_absent(row: StoredRow) -> bool:
