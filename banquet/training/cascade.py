@@ -12,7 +12,7 @@ from banquet.training.blend import Lists, best_weights
 from banquet.training.evaluate import Ranks, hide_seen, in_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -64,14 +64,14 @@ class Cascade:
             ranks.add(self._spread(rows, self.model.score(scores, correction, like)), self.moments.log.item[batch])
         return ranks.metrics(self.moments.log.n_items)
 
-    def choose_weights(self, targets: Ints) -> float:
-        """Weigh correction and liking by what the targets of validation show; returns the NDCG@10 that they then have."""
+    def choose_weights(self, targets: Ints, served: Sequence[Lists] = ()) -> float:
+        """Weigh correction and liking by what the targets of validation and the lists `served` show; returns their NDCG@10."""
         log = self.moments.log
         lists = [
             Lists(scores, correction, like, torch.from_numpy(rows == log.item[batch][:, None]))
             for batch, rows, scores, correction, like in self._ranked(targets)
         ]
-        click, liking, ndcg = best_weights(lists, with_likes=log.has_ratings)
+        click, liking, ndcg = best_weights([*lists, *served], with_likes=log.has_ratings)
         self.model.click_weight.fill_(click)
         self.model.like_weight.fill_(liking)
         return ndcg

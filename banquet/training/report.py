@@ -34,7 +34,15 @@ def metrics_tables(metrics: Mapping[str, Any]) -> list[Table]:
     spent = Table("part", "wall s", "cpu s", title="Time", title_justify="left")
     for part, seconds in metrics["seconds"].items():
         spent.add_row(part, f"{seconds['wall']:.1f}", f"{seconds['cpu']:.1f}")
-    return [found, told_apart, spent]
+    return [found, told_apart, *_served_tables(metrics.get("served")), spent]
+
+
+def _served_tables(served: Mapping[str, Any] | None) -> list[Table]:
+    if served is None:
+        return []
+    rows = {"as it was served": "as_served", "popularity": "popularity", "retrieval": "retrieval", "retrieval, ranked": "model"}
+    title = f"Ordered {served['answers']['test']:,} answers shown later, of {served['answers']['train']:,} learned from"
+    return [_table(title, ("auc", "ndcg@10"), {name: served[key] for name, key in rows.items()})]
 
 
 def _table(title: str, names: tuple[str, ...], rows: Mapping[str, Mapping[str, float]]) -> Table:

@@ -25,6 +25,10 @@ from banquet.training.moments import Moments
 from banquet.training.presets import preset_named
 from banquet.training.progress import Progress
 from banquet.training.schema_building import build_schema
+from banquet.training.served.build import TABLE
+from banquet.training.served.lessons import Lessons
+from banquet.training.served.measure import measure_served
+from banquet.training.served.slates import read_slates, split_slates
 from banquet.training.split import FEWEST, split_by_time
 from banquet.training.train_ranking import RankingTrainer
 from banquet.training.train_retrieval import RetrievalTrainer, Scorer
@@ -45,8 +49,11 @@ def train(
     seed: int = 7,
     threads: int | None = None,
     console: Console | None = None,
+    served: Path | None = None,
 ) -> Path:
     """Train on the dataset in `data_dir` and put the release in force under `release_root`; returns its folder.
+
+    Ranking also learns from the table `served`, by default the one that lies beside the dataset, if any.
 
     What is served are the models that validation chose. They never saw the last two interactions of each user, which tell how
     good they are; histories in serving have them all the same.
@@ -81,7 +88,12 @@ def train(
             Activity.of(schema.item, "item_activity", log.item_counters),
             settings.history_length,
         )
-        ranker = RankingTrainer(moments, split, scorer, settings, rng).fit(ranker_shape(schema, settings.ranking), progress)
+        table = served or data_dir / TABLE
+        slates = split_slates(read_slates(table, dataset, schema), dataset, log, split) if served or table.is_file() else None
+        lessons = Lessons(moments, scorer, slates[0], slates[1], rng) if slates else None
+        ranker = RankingTrainer(moments, split, scorer, settings, rng, lessons).fit(
+            ranker_shape(schema, settings.ranking), progress
+        )
         began.lap("ranking")
     cascade = Cascade(moments, scorer, ranker, settings.ranking.pool)
     metrics: dict[str, Any] = {
@@ -89,6 +101,8 @@ def train(
         "ranking": measure_ranking(cascade, split, rng),
         "epochs": progress.notes,
     }
+    if slates and lessons:
+        metrics["served"] = measure_served(lessons, ranker, slates)
     began.lap("evaluation")
     folder = release_root / f".making-{uuid.uuid4().hex}"
     folder.mkdir(parents=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from banquet.core.errors import BadData
@@ -19,13 +20,17 @@ from banquet.training.optimize import Best, Schedule, epochs_for
 from banquet.training.windows import cut_windows, items_at, positions_before
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from banquet.training.blend import Lists
     from banquet.training.models.ranking import RankerShape
     from banquet.training.moments import Moments
     from banquet.training.presets import Preset
     from banquet.training.progress import Progress
+    from banquet.training.served.lessons import Lessons
     from banquet.training.split import Split
     from banquet.training.train_retrieval import Scorer
 
@@ -49,6 +54,7 @@ class RankingTrainer:
     scorer: Scorer
     preset: Preset
     rng: np.random.Generator
+    lessons: Lessons | None = None
 
     @cached_property
     def popularity(self) -> NDArray[np.float64]:
@@ -66,32 +72,42 @@ class RankingTrainer:
         cascade = Cascade(self.moments, self.scorer, model, settings.pool)
         clicks = self._click_targets()
         self._set_scale(model, clicks)
-        steps = math.ceil(len(clicks) / settings.batch)
+        steps = math.ceil(max(len(clicks), len(self.lessons or ())) / settings.batch)
         epochs = epochs_for(settings.epochs, steps, settings.fewest_steps)
-        schedule = Schedule(model, settings.learning_rate, settings.weight_decay, epochs * steps)
+        schedule = Schedule(self._learning(model), settings.learning_rate, settings.weight_decay, epochs * steps)
         valid = self.rng.permutation(unseen_targets(log, self.split.valid))[:VALID_USERS]
-        best = Best(model, settings.patience)
+        # Epochs of few answers are short: patience with them is that of as many steps.
+        best = Best(model, settings.patience * epochs // settings.epochs if self.lessons else settings.patience)
         progress.begin("ranking", epochs * steps)
         for epoch in range(1, epochs + 1):
             model.train()
             losses = []
             windows = self._like_windows(steps)
-            for part, window in zip(np.array_split(self.rng.permutation(clicks), steps), windows, strict=True):
+            lessons = self.lessons.in_parts(steps) if self.lessons else [None] * steps
+            for part, window, lesson in zip(np.array_split(self.rng.permutation(clicks), steps), windows, lessons, strict=True):
                 click = (
                     self._cold_loss(model, part) if self.rng.random() < settings.cold_share else self._click_loss(cascade, part)
                 )
+                if lesson is not None and self.lessons:
+                    click = click + self.lessons.loss(model, lesson)
                 losses.append(schedule.step(click + self._like_loss(model, *window) if log.has_ratings else click))
                 progress.advance()
             model.eval()
-            ndcg = cascade.choose_weights(valid[:EPOCH_USERS])
+            ndcg = cascade.choose_weights(valid[:EPOCH_USERS], self._judging(model))
             likes = self._like_auc(cascade) if log.has_ratings else 0.0
             told = f" like AUC {likes:.4f}" if log.has_ratings else ""
             progress.note(f"epoch {epoch}/{epochs} loss {np.mean(losses):.3f} valid NDCG@10 {ndcg:.4f}{told}")
             if not best.goes_on(ndcg + likes):
                 break
         best.restore()
-        cascade.choose_weights(valid)
+        cascade.choose_weights(valid, self._judging(model))
         return model
+
+    def _learning(self, model: Ranker) -> nn.Module:
+        return model if self.lessons is None else nn.ModuleList([model, self.lessons.examination])
+
+    def _judging(self, model: Ranker) -> Sequence[Lists]:
+        return () if self.lessons is None else self.lessons.judging(model)
 
     def _click_targets(self) -> Ints:
         places = np.arange(len(self.moments.log))

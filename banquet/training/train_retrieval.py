@@ -48,7 +48,10 @@ class Scorer:
     def users(self, targets: Ints) -> Tensor:
         """User vectors [B, d] from the history before each target."""
         before = positions_before(self._log, self._log.user[targets], targets, self._length)
-        rows = torch.from_numpy(items_at(self._log, before))
+        return self.after(torch.from_numpy(items_at(self._log, before)))
+
+    def after(self, rows: Tensor) -> Tensor:
+        """User vectors [B, d] after histories of item rows [B, L], oldest first, -1 where padded."""
         mask = pad_mask(rows)
         with torch.no_grad():
             history = torch.nn.functional.embedding(rows.clamp(min=0), self.vectors) * mask[..., None]
