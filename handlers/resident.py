@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
-from banquet.wire.catalogue_file import BadCatalogue, catalogue_path, read_catalogue, read_pointer
+from banquet.wire.catalogue_file import BadCatalogue, CatalogueReader, catalogue_path, read_pointer
 from banquet.wire.schema import SchemaMismatch
 from handlers.job import JobRefused
 
@@ -26,6 +29,11 @@ FOLLOW_EVERY_S = 0.25
 LOAD_WAIT_S = 1.0
 RETRY_AFTER_S = 1.0
 KEPT = 2
+# Versions that jobs asked for a moment ago stay beyond that, up to so many.
+MOST_KEPT = 4
+IN_USE_S = 2.0
+# Loading must not cost a job: on Linux a thread can be nicer than its process.
+NICENESS = 5
 
 
 class ResidentCatalogues:
@@ -34,16 +42,19 @@ class ResidentCatalogues:
     Readers take what is there without a lock: `_held` is replaced, never changed. One thread loads, one version at a time.
     """
 
-    def __init__(self, folder: Path, encode: Callable[[CatalogueFile], ResidentItems]) -> None:
+    def __init__(self, folder: Path, encode: Callable[[CatalogueFile, ResidentItems | None], ResidentItems]) -> None:
+        """`encode` makes a version resident, from the one before where there is one."""
         self._folder = folder
         self._encode = encode
+        self._reader = CatalogueReader(folder)
+        self._asked_at_s: dict[str, float] = {}
         self._held: dict[str, ResidentItems] = {}
         self._in_force = ""
         self._trouble = ""
         # Loads under way, and those that failed a moment ago with the time they were asked for.
         self._loads: dict[str, tuple[float, Future[ResidentItems]]] = {}
         self._lock = Lock()
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="catalogue-loader")
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="catalogue-loader", initializer=_be_nice)
         self._stopped = Event()
         self._follower = Thread(target=self._follow, name="catalogue-follower", daemon=True)
 
@@ -64,6 +75,7 @@ class ResidentCatalogues:
     def get(self, version: str) -> ResidentItems:
         """Raises `JobRefused`: `stale_catalogue` when there is no such file (yet), `schema_mismatch` when it does not fit."""
         items = self._held.get(version)
+        self._asked_at_s[version] = time.monotonic()
         if items is not None:
             return items
         try:
@@ -107,7 +119,8 @@ class ResidentCatalogues:
     def _load(self, version: str) -> ResidentItems:
         began_s = time.perf_counter()
         try:
-            items = self._encode(read_catalogue(self._folder, version))
+            before = next(reversed(self._held.values()), None)
+            items = self._encode(self._reader.read(version), before)
         except BadCatalogue as error:
             raise JobRefused("stale_catalogue", str(error)) from error
         except SchemaMismatch as error:
@@ -115,12 +128,24 @@ class ResidentCatalogues:
         with self._lock:
             del self._loads[version]
             self._held = self._with(version, items)
-        log.info("catalogue %s is resident: %d items in %.2f s", version, len(items), time.perf_counter() - began_s)
+        took_s = time.perf_counter() - began_s
+        log.info("catalogue %s is resident: %d of %d items encoded in %.2f s", version, items.encoded, len(items), took_s)
         return items
 
     def _with(self, version: str, items: ResidentItems) -> dict[str, ResidentItems]:
-        """The last `KEPT`, the one in force among them."""
+        """The last `KEPT`, the one in force among them, and those in use."""
         held = {**self._held, version: items}
-        for old in [old for old in held if old not in (version, self._in_force)][: max(0, len(held) - KEPT)]:
+        used_since_s = time.monotonic() - IN_USE_S
+        others = [old for old in held if old not in (version, self._in_force)]
+        idle = [old for old in others if self._asked_at_s.get(old, 0.0) < used_since_s]
+        spare = others[: max(0, len(held) - MOST_KEPT)] + idle
+        for old in list(dict.fromkeys(spare))[: max(0, len(held) - KEPT)]:
             del held[old]
+        self._asked_at_s = {known: at_s for known, at_s in self._asked_at_s.copy().items() if known in held}
         return held
+
+
+def _be_nice() -> None:
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

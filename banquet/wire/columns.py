@@ -72,6 +72,17 @@ class Column:
     offsets: NDArray[np.int64] | None = None
     absent: NDArray[np.uint8] | None = None
 
+    def take(self, rows: NDArray[np.integer[Any]]) -> Column:
+        """The column of some rows, in their order."""
+        absent = None if self.absent is None else self.absent[rows]
+        if self.offsets is None:
+            return Column(self.kind, self.view, self.values[rows], self.vocabulary, absent=absent)
+        lengths = self.offsets[rows + 1] - self.offsets[rows]
+        offsets = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        places = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Column(self.kind, self.view, self.values[places], self.vocabulary, offsets, absent)
+
     def text(self, row: int) -> str:
         """The value of one row as a person reads it; empty when missing."""
         if self.absent is not None and self.absent[row]:

@@ -49,7 +49,7 @@ class ItemIndex:
             open_ = open_[inside]
             open_ = open_[self.hashes[places[open_]] == hashes[open_]]
             rows = self.rows[places[open_]]
-            same = _equal(ids, rows, asked, open_)
+            same = equal(ids, rows, asked, open_)
             found[open_[same]] = rows[same]
             open_ = open_[~same]
             places[open_] += 1
@@ -71,7 +71,7 @@ def hashes_of(texts: Strings) -> NDArray[np.int64]:
     return hashes.view(np.int64)
 
 
-def _equal(
+def equal(
     ids: Strings, rows: NDArray[np.integer[Any]], others: Strings, other_rows: NDArray[np.integer[Any]]
 ) -> NDArray[np.bool_]:
     """Whether `ids[rows[k]] == others[other_rows[k]]`, for each k."""

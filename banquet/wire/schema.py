@@ -96,10 +96,17 @@ class FeatureSchema:
         """The features whose default stands in. A null activity is no gap: who never rated has no mean rating."""
         return [f for f in self.user if values.get(f.name) is None and (f.view != ACTIVITY or f.name not in values)]
 
-    def encode_items(self, ids: Sequence[str], columns: Mapping[str, Column]) -> ItemInputs:
-        """Inputs of every item of a catalogue, in its order. Raises `SchemaMismatch` naming a missing or wrong column."""
+    def encode_items(
+        self, ids: Sequence[str], columns: Mapping[str, Column], rows: NDArray[np.int64] | None = None
+    ) -> ItemInputs:
+        """Inputs of every item of a catalogue, in its order; of some `rows` alone when given, `ids` being theirs.
+
+        Raises `SchemaMismatch` naming a missing or wrong column.
+        """
         index = np.fromiter((self._item_index.get(item, 0) for item in ids), np.int64, len(ids))
         found = [(feature, self._column(feature, columns)) for feature in self.item]
+        if rows is not None:
+            found = [(feature, column.take(rows)) for feature, column in found]
         categories = [_codes(f, column) for f, column in found if f.kind == "category"]
         lists = [_shares(f, column, len(ids)) for f, column in found if f.kind == "categories"]
         numbers = [_numbers(f, column) for f, column in found if f.kind == "number"]

@@ -40,7 +40,7 @@ class Encoder:
         self.proceed.set()
         self.error = None
 
-    def __call__(self, catalogue):
+    def __call__(self, catalogue, before):
         assert self.proceed.wait(10)
         self.encoded.append(catalogue.version)
         if self.error is not None:
@@ -105,13 +105,27 @@ def test_a_version_that_is_asked_for_is_loaded(follow, catalogue_dir):
     assert set(catalogues.versions()) == {old, new}
 
 
-def test_the_version_in_force_is_never_pushed_out(follow, catalogue_dir):
-    """Jobs for older versions push out each other."""
+def test_the_version_in_force_is_never_pushed_out(follow, catalogue_dir, monkeypatch):
+    """Jobs for older versions push out each other, once they are no longer in use."""
+    monkeypatch.setattr(resident, "IN_USE_S", 0.0)
     versions = [publish(catalogue_dir, number) for number in range(3)]
     catalogues = follow()
     for version in (versions[0], versions[1], versions[0]):
         catalogues.get(version)
         assert set(catalogues.versions()) == {version, versions[2]}
+
+
+def test_a_version_in_use_stays_while_newer_ones_come(follow, catalogue_dir):
+    """A gateway may go on with its version for a moment, however often the catalogue changes; but not for any number."""
+    catalogues = follow()
+    versions = [publish(catalogue_dir, 0)]
+    for number in range(1, 4):
+        eventually(lambda: versions[-1] in catalogues.versions())
+        catalogues.get(versions[0])
+        versions.append(publish(catalogue_dir, number))
+    eventually(lambda: versions[-1] in catalogues.versions())
+    assert versions[0] in catalogues.versions()
+    assert len(catalogues.versions()) <= resident.MOST_KEPT
 
 
 def test_a_version_is_encoded_once_however_many_ask(follow, catalogue_dir, encoder):
