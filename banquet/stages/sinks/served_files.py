@@ -142,6 +142,11 @@ def erase_user(folder: Path, user_id: str) -> int:
         return sum(_erase_from(path, user_id) for path in served_files(folder))
 
 
+def count_user(folder: Path, user_id: str) -> int:
+    """How many answers to a user there are."""
+    return sum(_count_in(path, user_id) for path in served_files(folder))
+
+
 def _wait_for_flushes(folder: Path) -> None:
     """What was begun before the user was marked may still bring answers of theirs."""
     deadline_s = time.monotonic() + FLUSH_PATIENCE_S
@@ -150,12 +155,16 @@ def _wait_for_flushes(folder: Path) -> None:
         time.sleep(0.05)
 
 
-def _erase_from(path: Path, user_id: str) -> int:
+def _count_in(path: Path, user_id: str) -> int:
     try:
         column = pq.read_table(path, columns=["user_id"])["user_id"]
     except FileNotFoundError:  # swept meanwhile
         return 0
-    erased = int(pc.sum(pc.equal(column, user_id)).as_py() or 0)
+    return int(pc.sum(pc.equal(column, user_id)).as_py() or 0)
+
+
+def _erase_from(path: Path, user_id: str) -> int:
+    erased = _count_in(path, user_id)
     if erased:
         file = pq.ParquetFile(path)
         groups = (file.read_row_group(number) for number in range(file.num_row_groups))

@@ -16,7 +16,7 @@ from banquet.stages.sinks.served_files import Shelf, hour_of, mark_of
 from banquet.stages.sinks.served_rows import Taken, is_whole, rows_of, types_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -44,7 +44,7 @@ class ServedLog:
 
     Taking an answer costs one append: when `max_waiting` wait already, or the disk refuses, the answer is missing in the log and
     counted in `dropped`. `sample_rate` is the share of requests that are written, chosen by their ids. `retention_hours` and
-    `max_mb` bound what is kept of all processes together.
+    `max_mb` bound what is kept of all processes together. `name_user` gives the name under which a user is written.
     """
 
     name = "served_log"
@@ -58,11 +58,13 @@ class ServedLog:
         max_mb: int = 2048,
         max_waiting: int = MAX_WAITING,
         flush_s: float = FLUSH_S,
+        name_user: Callable[[str], str] = str,
     ) -> None:
         self._shelf = Shelf(folder, retention_hours=retention_hours, max_bytes=max_mb << 20)
         self._sampled_below = round(sample_rate * _HASHES)
         self._max_waiting = max_waiting
         self._flush_s = flush_s
+        self._name_user = name_user
         self._waiting: deque[Taken] = deque()
         self._types: dict[str, pa.DataType] = {}
         self._closing = threading.Event()
@@ -130,11 +132,12 @@ class ServedLog:
     def _row_groups(self, taken: Sequence[Taken], types: dict[str, pa.DataType]) -> Iterator[pa.Table]:
         forgotten = self._shelf.forgotten_us()
         if forgotten:
-            taken = [each for each in taken if each.began_us > forgotten.get(mark_of(each.answer.query.user_id), 0)]
+            names = [self._name_user(each.answer.query.user_id) for each in taken]
+            taken = [each for each, name in zip(taken, names, strict=True) if each.began_us > forgotten.get(mark_of(name), 0)]
         for _, of_version in groupby(taken, key=lambda each: each.answer.query.catalogue.version):
             same = list(of_version)
             for start in range(0, len(same), ROW_GROUP):
-                yield rows_of(same[start : start + ROW_GROUP], types)
+                yield rows_of(same[start : start + ROW_GROUP], types, self._name_user)
                 time.sleep(BREATH_S)
 
     def _sweep(self) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,8 +34,9 @@ class Taken(NamedTuple):
     began_us: int
 
 
-def rows_of(taken: Sequence[Taken], types: Types) -> pa.Table:
-    """Rows of answers from one version of the catalogue. `types` are those of every user feature, as `types_of` gives them.
+def rows_of(taken: Sequence[Taken], types: Types, name_user: Callable[[str], str] = str) -> pa.Table:
+    """Rows of answers from one version of the catalogue. `types` are those of every user feature, as `types_of` gives them;
+    `name_user` says under which name a user is written.
 
     Raises `pa.ArrowException` when a value is of another type.
     """
@@ -47,7 +48,7 @@ def rows_of(taken: Sequence[Taken], types: Types) -> pa.Table:
         "placement": pa.array([query.placement for query in queries], _TEXT),
         "release": pa.array([answer.release for answer in answers], _TEXT),
         "catalogue": pa.array([query.catalogue.version for query in queries], _TEXT),
-        "user_id": pa.array([query.user_id for query in queries], _TEXT),
+        "user_id": pa.array([name_user(query.user_id) for query in queries], _TEXT),
         "user_found": pa.array([query.user.found for query in queries], pa.bool_()),
         "history": pa.array([query.user.history for query in queries], pa.list_(_TEXT)),
         "page_item_id": pa.array([query.item_id or None for query in queries], _TEXT),

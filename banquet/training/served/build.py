@@ -20,7 +20,7 @@ from banquet.training.served.labels import Windows, label, micros
 from banquet.training.served.shown import read_keys, read_shown, user_type
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from banquet.training.datasets.dataset import Dataset
@@ -46,17 +46,25 @@ class Built:
 
 
 def build(
-    files: Sequence[Path], events: pa.Table, base: Dataset, out: Path, windows: Windows, until: datetime | None = None
+    files: Sequence[Path],
+    events: pa.Table,
+    base: Dataset,
+    out: Path,
+    windows: Windows,
+    until: datetime | None = None,
+    name_user: Callable[[str], str] | None = None,
 ) -> Built:
     """Write the training set at `out`: `base` with the events, `served.parquet` and `served.json`; what was there is replaced.
 
-    `until` is when the events end, by default now: what was shown so late that its windows reach beyond is left out. Raises
-    `BadData` when there is nothing to learn from.
+    `until` is when the events end, by default now: what was shown so late that its windows reach beyond is left out.
+    `name_user` says under which name the log has a user: the table then has those whom the dataset or the events know under their
+    own. Raises `BadData` when there is nothing to learn from.
     """
     refuse_to_replace(out)
     ripe_until_us = int((until or datetime.now(UTC)).timestamp() * 1e6) - windows.longest_us
     whole = [file for file in files if _is_readable(file)]
-    keys = [read_keys(file) for file in whole]
+    real = _real_names(base, events, name_user)
+    keys = [_with_names(read_keys(file), real) for file in whole]
     ripe = [micros(part["time"]) <= ripe_until_us for part in keys]
     kept = [part.filter(pa.array(mask)) for part, mask in zip(keys, ripe, strict=True)]
     if not sum(part.num_rows for part in kept):
@@ -70,7 +78,7 @@ def build(
     draft = out.parent / f".{out.name}.{uuid.uuid4().hex}.served"
     draft.mkdir()
     try:
-        _write_table(draft / TABLE, whole, ripe, labels)
+        _write_table(draft / TABLE, whole, ripe, labels, real)
         built = Built(
             answers=pc.count_distinct(shown["request_id"]).as_py(),
             shown=shown.num_rows,
@@ -108,10 +116,10 @@ def read_about(folder: Path) -> dict[str, Any] | None:
     return about
 
 
-def _write_table(place: Path, files: Sequence[Path], ripe: Sequence[Any], labels: pa.Table) -> None:
+def _write_table(place: Path, files: Sequence[Path], ripe: Sequence[Any], labels: pa.Table, real: pa.Table | None) -> None:
     user, writer, at = user_type(files), None, 0
     for file, mask in zip(files, ripe, strict=True):
-        rows = read_shown(file, user).filter(pa.array(mask))
+        rows = _with_names(read_shown(file, user).filter(pa.array(mask)), real)
         part = labels.slice(at, rows.num_rows)
         at += rows.num_rows
         for name in labels.column_names:
@@ -120,6 +128,22 @@ def _write_table(place: Path, files: Sequence[Path], ripe: Sequence[Any], labels
         writer.write_table(rows)
     assert writer is not None, "there is a file"
     writer.close()
+
+
+def _real_names(base: Dataset, events: pa.Table, name_user: Callable[[str], str] | None) -> pa.Table | None:
+    """`name` and `user_id` of everybody known; None where the log has the users' own ids."""
+    if name_user is None:
+        return None
+    known = pc.unique(pa.chunked_array(base.users["user_id"].chunks + events["user_id"].chunks, pa.string())).to_pylist()
+    return pa.table({"name": pa.array([name_user(user) for user in known], pa.string()), "user_id": pa.array(known, pa.string())})
+
+
+def _with_names(rows: pa.Table, real: pa.Table | None) -> pa.Table:
+    if real is None:
+        return rows
+    users = real["user_id"].take(pc.index_in(rows["user_id"], real["name"]))
+    at = rows.column_names.index("user_id")
+    return rows.set_column(at, "user_id", pc.coalesce(users, rows["user_id"]))
 
 
 def _by_position(table: Path) -> list[dict[str, int]]:

@@ -14,13 +14,15 @@ from banquet.training.served.build import TABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
+TABLES = ("interactions.parquet", "users.parquet", TABLE)
+
 
 def erase_user(folder: Path, user_id: str) -> int:
     """Rewrite a dataset's tables without a user and return how many rows went. A folder without a dataset has none.
 
     Each file is replaced as a whole. Raises `OSError` when the disk refuses; then call it again.
     """
-    erased = sum(_erase_from(folder / name, user_id) for name in ("interactions.parquet", "users.parquet", TABLE))
+    erased = sum(_erase_from(folder / name, user_id) for name in TABLES)
     about = folder / "dataset.json"
     if erased and about.is_file():
         counts = {name: pq.read_metadata(folder / f"{name}.parquet").num_rows for name in ("users", "interactions")}
@@ -30,12 +32,20 @@ def erase_user(folder: Path, user_id: str) -> int:
     return erased
 
 
+def count_user(folder: Path, user_id: str) -> int:
+    """How many rows of a user there are."""
+    return sum(_count_in(folder / name, user_id) for name in TABLES)
+
+
+def _count_in(file: Path, user_id: str) -> int:
+    column = pq.read_table(file, columns=["user_id"])["user_id"] if file.is_file() else []
+    return int(pc.sum(pc.equal(column, user_id)).as_py() or 0) if len(column) else 0
+
+
 def _erase_from(file: Path, user_id: str) -> int:
-    if not file.is_file():
-        return 0
-    parquet = pq.ParquetFile(file)
-    erased = int(pc.sum(pc.equal(parquet.read(["user_id"])["user_id"], user_id)).as_py() or 0)
+    erased = _count_in(file, user_id)
     if erased:
+        parquet = pq.ParquetFile(file)
         draft = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
         try:
             with pq.ParquetWriter(draft, parquet.schema_arrow, compression="zstd") as writer:

@@ -10,10 +10,11 @@ import pytest
 
 from banquet.app.recorded import read_recorded
 from banquet.core.errors import BadData
+from banquet.core.pseudonyms import Pseudonyms
 from banquet.stages.sinks.served_files import served_files
 from banquet.training.datasets.dataset import Dataset
 from banquet.training.served.build import Built, build
-from banquet.training.served.erase import erase_user
+from banquet.training.served.erase import count_user, erase_user
 from banquet.training.served.labels import Windows
 from tests.integration.served.conftest import TOMORROW
 from tests.integration.served.planted import ROUNDS, SHOWN, USERS, Planted
@@ -96,11 +97,30 @@ def test_an_unreadable_file_is_counted_not_fatal(planted: Planted, tmp_path: Pat
     assert (built.damaged, built.shown) == (1, USERS * ROUNDS * SHOWN)
 
 
+def test_pseudonyms_in_the_log_become_the_users_they_stand_for(planted: Planted, trainset: Trainset, tmp_path: Path) -> None:
+    """So that events without a request and the dataset's users are found."""
+    shutil.copytree(planted.served, tmp_path / "served")
+    pseudonyms = Pseudonyms(b"secret")
+    for file in served_files(tmp_path / "served"):
+        table = pq.read_table(file)
+        names = [pseudonyms.of(user) for user in table["user_id"].to_pylist()]
+        pq.write_table(table.set_column(table.column_names.index("user_id"), "user_id", [names]), file)
+    events = read_recorded(planted.events)
+    nameless = events.set_column(events.column_names.index("request_id"), "request_id", [[""] * events.num_rows])
+    files = served_files(tmp_path / "served")
+    built = build(files, nameless, planted.base, tmp_path / "t", Windows(), TOMORROW, pseudonyms.of)
+    assert built.taken == planted.clicks
+    table, expected = (pq.read_table(folder / "served.parquet", columns=["user_id"]) for folder in (tmp_path / "t", trainset[0]))
+    assert table.equals(expected)
+
+
 def test_a_user_can_be_erased_from_a_training_set(trainset: Trainset, tmp_path: Path) -> None:
     """From interactions, users and what was shown; the rest stays a training set."""
     shutil.copytree(trainset[0], tmp_path / "t")
     before = Dataset.load(tmp_path / "t")
+    assert count_user(tmp_path / "t", "u7") > ROUNDS * SHOWN
     assert erase_user(tmp_path / "t", "u7") > ROUNDS * SHOWN
+    assert count_user(tmp_path / "t", "u7") == 0
     after = Dataset.load(tmp_path / "t")
     for table in (after.interactions, after.users, pq.read_table(tmp_path / "t/served.parquet")):
         assert "u7" not in table["user_id"].to_pylist()

@@ -15,7 +15,7 @@ from banquet.core.candidates import Candidates, joined
 from banquet.core.query import Degradation, UserFeatures
 from banquet.core.stages import Answer, ModelRun, Selection, Timing
 from banquet.stages.sinks import served_log
-from banquet.stages.sinks.served_files import Shelf, erase_user, hour_of, served_files
+from banquet.stages.sinks.served_files import Shelf, count_user, erase_user, hour_of, served_files
 from banquet.stages.sinks.served_log import DROPPED, ServedLog
 from banquet.stages.sinks.served_rows import Taken, best_first, rows_of
 from tests.fakes import make_query
@@ -205,10 +205,25 @@ def test_a_user_can_be_erased(tmp_path: Path) -> None:
     while not served_files(tmp_path):
         time.sleep(0.05)
     log.take(make_answer("waiting", user_id="u1"))
+    assert count_user(tmp_path, "u1") == 10
     assert erase_user(tmp_path, "u1") == 10
+    assert count_user(tmp_path, "u1") == 0
     time.sleep(0.05)
     log.take(make_answer("again", user_id="u1"))
     log.close()
     assert {row["request_id"] for row in rows(tmp_path) if row["user_id"] == "u1"} == {"again"}
     assert sum(row["user_id"] == "u0" for row in rows(tmp_path)) == 10
     assert erase_user(tmp_path, "nobody") == 0
+
+
+def test_users_can_be_written_under_other_names(tmp_path: Path) -> None:
+    """Nowhere in the files is their own, and they are erased by the name they have there."""
+    log = ServedLog(tmp_path, name_user=lambda user: f"hash-of-{len(user)}", flush_s=0.5)
+    log.take(make_answer(user_id="ada lovelace"))
+    while not served_files(tmp_path):
+        time.sleep(0.05)
+    log.take(make_answer("waiting", user_id="ada lovelace"))
+    assert all(b"lovelace" not in path.read_bytes() for path in served_files(tmp_path))
+    assert erase_user(tmp_path, "hash-of-12") == 1
+    log.close()
+    assert rows(tmp_path) == []
