@@ -132,7 +132,7 @@ class ViewTable:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        made = {name: column_for(type_name, view.name) for name, type_name in view.features.items()}
+        made = {name: column_for(type_name, view.name) for name, type_name in view.served.items()}
         self.columns: dict[str, TableColumn] = {name: column for name, column in made.items() if column is not None}
         self.known = np.empty(0, np.bool_)
         self.times_us = np.empty(0, np.int64)

@@ -99,7 +99,7 @@ def _scan(connection: sqlite3.Connection, project: str, table: ItemTable, view: 
         else:
             return
     # Otherwise by key, which the table has an index for.
-    cursor = connection.execute(f"{_cells(project, view.view)} ORDER BY entity_key")
+    cursor = connection.execute(f"{_cells(project, view.view)} ORDER BY entity_key, rowid")
     by_key = groupby(cursor, itemgetter(0))
     rows: list[tuple[bytes, list[Cell]]] = []
     for key, its in by_key:
@@ -123,7 +123,7 @@ def _read(connection: sqlite3.Connection, project: str, table: ItemTable, view: 
     if not wanted:
         return
     marks = ",".join("?" * len(wanted))
-    question = f"{_cells(project, view.view)} WHERE entity_key IN ({marks}) ORDER BY entity_key"
+    question = f"{_cells(project, view.view)} WHERE entity_key IN ({marks}) ORDER BY entity_key, rowid"
     found = {key: list(its) for key, its in groupby(connection.execute(question, list(wanted)), itemgetter(0))}
     _put(table, view, [(key, found.get(key, [])) for key in wanted])
 
@@ -136,7 +136,6 @@ def _put_even(table: ItemTable, view: ViewTable, names: tuple[str, ...], cells: 
     if features != names * count or any(keys[at::width] != keys[::width] for at in range(1, width)):
         return False
     ids = [view.view.keys().parse(key) for key in keys[::width]] if count else []
-    last = names.index(max(names))
     known = [place for place, item in enumerate(ids) if item is not None]
     whole = len(known) == len(ids)
     columns = {name: blobs[at::width] for at, name in enumerate(names)}
@@ -146,7 +145,7 @@ def _put_even(table: ItemTable, view: ViewTable, names: tuple[str, ...], cells: 
         return True
     if not whole:
         picked = {name: [its[place] for place in known] for name, its in picked.items()}
-    seconds = times[last::width] if whole else [times[last::width][place] for place in known]
+    seconds = times[width - 1 :: width] if whole else [times[place * width + width - 1] for place in known]
     rows = table.rows_of([item for item in ids if item is not None])
     moments = {time_s: _utc_us(time_s) for time_s in set(seconds)}
     view.put(rows, picked, [moments[time_s] for time_s in seconds])
@@ -162,8 +161,8 @@ def _put(table: ItemTable, view: ViewTable, rows: Sequence[tuple[bytes, Sequence
         if item is None:
             continue
         found = {feature: blob for _, feature, blob, _ in cells if feature in view.view.features}
-        # As Feast: the time is that of the last cell by the feature's name.
-        its.append((item, found, _utc_us(max(cells, key=itemgetter(1))[3]) if found else None))
+        # As Feast, whose question goes by the same order: the time is that of the cell that was written first last.
+        its.append((item, found, _utc_us(cells[-1][3]) if found else None))
     cells_of = {name: [found.get(name) for _, found, _ in its] for name in view.columns}
     view.put(table.rows_of([item for item, _, _ in its]), cells_of, [time_us for _, _, time_us in its])
 

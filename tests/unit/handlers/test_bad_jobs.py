@@ -96,7 +96,7 @@ def test_an_unknown_catalogue_is_stale(cascade, version):
 def test_a_damaged_catalogue_is_stale_and_named(serve, catalogue, catalogue_dir):
     """A changed byte in a catalogue file never becomes an answer."""
     other = make_catalogue(catalogue_dir, items=ITEMS, seed=9)
-    path = catalogue_dir / f"{other}.safetensors"
+    path = catalogue_dir / f"{other}.json"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     _, metadata = serve("retrieval", other)({name: GOOD[name] for name in ("history", "seen", "limit")})
     assert metadata["error"] == "stale_catalogue"
