@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from banquet.api.limits import MAX_MESSAGE_BYTES
-from banquet.core.errors import BadRequest, BanquetError, DeadlineUnmeetable, Overloaded, StageFailed
+from banquet.core.errors import BadRequest, BanquetError, DeadlineUnmeetable, NotThere, Overloaded, StageFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 INTERNAL = "internal error; the gateway's log has the details"
 STATUS_OF = {
     BadRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    NotThere: grpc.StatusCode.NOT_FOUND,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     DeadlineUnmeetable: grpc.StatusCode.DEADLINE_EXCEEDED,
     StageFailed: grpc.StatusCode.UNAVAILABLE,

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from banquet.app.logs import log_to_stderr
+from banquet.app.privacy import pseudonyms_in_force
 from banquet.app.settings import read_settings
 from banquet.features.builder import run_builder
 from banquet.features.census import keep_census
@@ -21,7 +22,7 @@ NICENESS = 5
 
 def main() -> None:
     settings = read_settings(**json.loads(Path(sys.argv[1]).read_text()))
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, pseudonyms_in_force(settings))
     stop, parent = threading.Event(), os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from banquet.app.commands import data, dataset, demo, features, release, train, up
+from banquet.app.commands.forget import forget
 from banquet.app.commands.gateway import EXIT_BAD_INPUT, fail
 from banquet.app.commands.recommend import rank, recommend, similar
 from banquet.app.commands.record import record
@@ -62,7 +63,7 @@ def _print_version(*, wanted: bool) -> None:
 
 app.command(rich_help_panel=RUN)(up.up)
 app.command(rich_help_panel=RUN)(demo.demo)
-for verb in (recommend, rank, similar, record, status):
+for verb in (recommend, rank, similar, record, status, forget):
     app.command(rich_help_panel=ASK)(verb)
 app.add_typer(data.app, name="data", rich_help_panel=MAKE)
 app.add_typer(dataset.app, name="dataset", rich_help_panel=MAKE)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from banquet.app.erasing import Events, OfflineStore, OnlineStore, ServedLog, TrainingTables, keep_erasing
 from banquet.app.logs import log_to_stderr
+from banquet.app.privacy import names_of, pseudonyms_in_force
 from banquet.app.settings import read_settings
 from banquet.features.prepared import StoreBase
 from banquet.features.repo import FeatureRepo, SqliteStore
 from banquet.feedback.consumer import Surroundings
+from banquet.feedback.erasures import ErasureBook
 from banquet.feedback.events import Event
 from banquet.feedback.process import ConsumerSettings
 from banquet.feedback.process import main as consume
@@ -22,12 +26,32 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from banquet.app.settings import Settings
+    from banquet.core.erasure import Place
 
 
 def main() -> None:
     settings = read_settings(**json.loads(Path(sys.argv[1]).read_text()))
-    log_to_stderr(settings.log_level)
-    consume(consumer_settings(settings))
+    log_to_stderr(settings.log_level, pseudonyms_in_force(settings))
+    stop = threading.Event()
+    eraser = threading.Thread(target=keep_erasing, args=(ErasureBook(settings.erasures), places(settings), stop), daemon=True)
+    eraser.start()
+    try:
+        consume(consumer_settings(settings))
+    finally:
+        stop.set()
+
+
+def places(settings: Settings) -> Sequence[Place]:
+    """Where people are, in the order they are removed: what others are filled from comes first."""
+    log_folder, state = settings.feedback / "log", settings.feedback / "consumer.db"
+    repo, names = FeatureRepo.open(settings.feature_repo), names_of(settings)
+    return (
+        Events(log_folder, state),
+        OfflineStore(repo, settings.catalogue),
+        OnlineStore(repo, settings.catalogue, state),
+        ServedLog(settings.served_folder, names),
+        TrainingTables(settings.workspace, names),
+    )
 
 
 def consumer_settings(settings: Settings) -> ConsumerSettings:

@@ -24,6 +24,7 @@ from banquet.api.recommendation import Recommendation
 from banquet.api.status import ErrorsToStatus
 from banquet.app.feature_metrics import FeaturePlane
 from banquet.app.logs import log_to_stderr
+from banquet.app.privacy import pseudonyms_in_force
 from banquet.app.processes import end_with_parent
 from banquet.app.readiness import Readiness
 from banquet.app.settings import Settings, read_settings
@@ -82,7 +83,7 @@ def _server(settings: Settings, parts: Parts) -> tuple[grpc.aio.Server, Readines
     )
     feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(Feedback(parts.events), server)
     operations_pb2_grpc.add_OperationsServiceServicer_to_server(
-        Operations(lambda: readiness.condition, parts.catalogue, parts.placements, parts.release), server
+        Operations(lambda: readiness.condition, parts.catalogue, parts.placements, parts.release, parts.erasures), server
     )
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
@@ -95,7 +96,7 @@ def main() -> None:
     end_with_parent(int(sys.argv[3]))
     settings = read_settings(**json.loads(Path(sys.argv[1]).read_text()))
     index = int(sys.argv[2])
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, pseudonyms_in_force(settings))
     if settings.metrics_port:
         REGISTRY.register(FeaturePlane(settings.catalogue, settings.feedback))
         start_http_server(settings.metrics_port + index, addr="127.0.0.1")

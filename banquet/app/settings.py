@@ -39,6 +39,14 @@ class FeatureSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    mode: Literal["feast", "strict"] = Field(
+        "feast",
+        description="`strict` leaves out values of users that are older than their view's ttl; `feast`, as Feast, does not.",
+    )
+    context: dict[str, str] = Field(
+        default_factory=dict,
+        description="What a request's context says of users unless it says otherwise: parts of keys, data for on-demand views.",
+    )
     freshness_s: float = Field(
         1.0, ge=0.2, le=3600, description="How old the catalogue may be, per 100,000 items, before answers say that it is."
     )
@@ -75,6 +83,15 @@ class EventSettings(BaseModel):
     )
 
 
+class PrivacySettings(BaseModel):
+    """Who can be told from what is written down."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pseudonyms: bool = Field(default=False, description="Write keyed hashes instead of user ids into logs and the served log.")
+    key_file: Path | None = Field(None, description="Their key; by default `pseudonyms.key` in the workspace, made if absent.")
+
+
 class Settings(BaseSettings):
     """Everything `banquet up` can be told."""
 
@@ -100,6 +117,9 @@ class Settings(BaseSettings):
     events: EventSettings = EventSettings()
     served_log: bool = Field(default=True, description="Write the served log.")
     served: ServedSettings = ServedSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    log_max_mb: int = Field(20, ge=1, le=10_000, description="A log file that has grown past it is begun anew.")
+    log_files: int = Field(3, ge=1, le=100, description="How many earlier files of each log are kept.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property
@@ -117,6 +137,10 @@ class Settings(BaseSettings):
     @property
     def feedback(self) -> Path:
         return self.workspace / "feedback"
+
+    @property
+    def erasures(self) -> Path:
+        return self.feedback / "erasures"
 
     @property
     def served_folder(self) -> Path:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from banquet.app.privacy import pseudonyms_in_force
 from banquet.app.processes import Child
+from banquet.app.rotation import keep_rotating
 from banquet.app.wiring import checked_release, supervised
 from banquet.core.errors import BadSettings
 
@@ -45,14 +47,18 @@ async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
         if not settings.torchserve.address:
             settings = await _with_torchserve(settings, stack)
         told = _write_settings(settings)
+        # Makes the key before several processes want it.
+        pseudonyms_in_force(settings)
         for child in _children(settings, told):
             patience_s = settings.drain_s + CHILD_PATIENCE_S if child.name.startswith("gateway") else CHILD_PATIENCE_S
             await child.start()
             stack.push_async_callback(child.stop, patience_s)
         address = settings.address
+        rotation = asyncio.create_task(keep_rotating(_logs(settings), settings.log_max_mb * 2**20, settings.log_files))
         watch = asyncio.create_task(_tell_when_ready(address, on_ready))
         await stop.wait()
         watch.cancel()
+        rotation.cancel()
         log.info("stopping")
 
 
@@ -95,6 +101,11 @@ def _children(settings: Settings, told: Path) -> list[Child]:
             for k in range(settings.gateways)
         ),
     ]
+
+
+def _logs(settings: Settings) -> list[Path]:
+    children = ("builder", "consumer", *(f"gateway-{index}" for index in range(settings.gateways)))
+    return [settings.torchserve_folder / "console.log", *(settings.logs / f"{name}.log" for name in children)]
 
 
 def _write_settings(settings: Settings) -> Path:

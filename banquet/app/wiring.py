@@ -12,6 +12,7 @@ import numpy as np
 from banquet.api.operations import CATALOGUE_UPDATE
 from banquet.app.handover import Handover
 from banquet.app.placements import MmrSettings, read_placements
+from banquet.app.privacy import pseudonyms_in_force
 from banquet.core.errors import StageFailed
 from banquet.core.pipeline import Pipeline
 from banquet.core.stages import ModelJob
@@ -40,6 +41,7 @@ from banquet.stages.selectors.mmr import Mmr
 from banquet.stages.selectors.top_k import TopK
 from banquet.stages.sinks.answer_log import AnswerLog
 from banquet.stages.sinks.metrics import Metrics
+from banquet.stages.sinks.pseudonymous import Pseudonymous
 from banquet.stages.sinks.served_log import ServedLog
 from banquet.stages.sinks.user_defaults import UserDefaults
 from banquet.stages.sources.cascade import Cascade
@@ -225,7 +227,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     )
     follower.start()
     repo = FeatureRepo.open(settings.feature_repo)
-    users = open_user_reader(repo, settings.catalogue, settings.features.user_read_ms / 1e3)
+    its = settings.features
+    users = open_user_reader(repo, settings.catalogue, its.user_read_ms / 1e3, its.mode, its.context)
     events = FileEventLog(settings.feedback / "log")
     served_log = ServedLog(settings.served_folder, **settings.served.model_dump()) if settings.served_log else None
     host = TorchServeClient(torchserve_address(settings))
@@ -240,7 +243,10 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
 
     handover = Handover(follower, release.name, schema, ask, list(INPUTS))
     models = Batcher(host, lane_limits(settings), first_canary)
-    sinks: tuple[Sink, ...] = (Metrics(), UserDefaults(schema), AnswerLog(), *((served_log,) if served_log else ()))
+    kept: tuple[Sink, ...] = () if served_log is None else (served_log,)
+    if (pseudonyms := pseudonyms_in_force(settings)) is not None:
+        kept = tuple(Pseudonymous(sink, pseudonyms) for sink in kept)
+    sinks: tuple[Sink, ...] = (Metrics(), UserDefaults(schema), AnswerLog(), *kept)
     stages = Stages(models, users, schema, vectors, vector_size, sinks)
 
     async def users_can_be_read() -> None:

@@ -13,6 +13,10 @@ class UnknownPlacement(BadRequest):
     """No pipeline serves the placement."""
 
 
+class NotThere(BanquetError):
+    """What the request asks about does not exist."""
+
+
 class Overloaded(BanquetError):
     """More work is queued than can be answered in time."""
 

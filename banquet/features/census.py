@@ -139,7 +139,7 @@ def _count_hashes(client: Redis, project: bytes, keys: KeyFormat, views: Sequenc
                 rows[k] += 1
                 filled[k] += sum(bool(cell) for cell in cells)
                 newest[k] = max(newest[k], decode_timestamp_us(moment) if moment else 0)
-    return [_counted(view, *found) for view, *found in zip(views, rows, filled, (us / 1e6 for us in newest), strict=True)]
+    return [_counted(view, rows[k], filled[k], newest[k] / 1e6) for k, view in enumerate(views)]
 
 
 def _keys(client: Redis, project: bytes, keys: KeyFormat) -> Iterator[list[bytes]]:

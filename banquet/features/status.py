@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from banquet.core.errors import BadData
-from banquet.features.prepare import last_prepared
+from banquet.features.prepared import last_prepared
 from banquet.features.repo import OtherStore, RedisStore, SqliteStore
 from banquet.wire.catalogue_file import BadCatalogue, read_catalogue, read_pointer
 

@@ -44,6 +44,34 @@ def is_erased_online(state_path: Path, user_id: str) -> bool:
         return found is not None and found[0] is None
 
 
+def count_user(log_folder: Path, state_path: Path, user_id: str) -> int:
+    """What the log and the state hold of a user: rows, and events from before the user was erased, or all when never.
+
+    Raises `OSError` and `sqlite3.Error`.
+    """
+    with closing(open_state(state_path, _BUSY_S)) as database:
+        found = database.execute("SELECT at_us FROM erased WHERE person = ?", (person(user_id),)).fetchone()
+        rows = [
+            database.execute(f"SELECT count(*) FROM {table} WHERE kind IN ('user', 'user_recent') AND id = ?", (user_id,))  # noqa: S608
+            for table in ("activity", "recent", "unpushed")
+        ]
+        kept = database.execute(
+            "SELECT count(*) FROM offline WHERE view LIKE 'user%' AND json_extract(row, '$[0]') = ?", (user_id,)
+        )
+        stored: int = sum(answer.fetchone()[0] for answer in (*rows, kept))
+    until_us = now_us() if found is None else found[0]
+    names = segment_names(log_folder) if log_folder.is_dir() else []
+    return stored + sum(_count_in(log_folder / name, user_id, until_us) for name in names)
+
+
+def _count_in(path: Path, user_id: str, until_us: int) -> int:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return 0
+    return sum(event.user_id == user_id and event.time_us <= until_us for event, _, _ in decode_with_places(data))
+
+
 def _erase_rows(database: sqlite3.Connection, user_id: str) -> None:
     database.execute("BEGIN IMMEDIATE")
     for table in ("activity", "recent", "unpushed"):

@@ -39,6 +39,16 @@ class OperationsServiceStub:
                 request_serializer=banquet_dot_v1_dot_operations__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=banquet_dot_v1_dot_operations__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.ForgetUser = channel.unary_unary(
+                '/banquet.v1.OperationsService/ForgetUser',
+                request_serializer=banquet_dot_v1_dot_operations__pb2.ForgetUserRequest.SerializeToString,
+                response_deserializer=banquet_dot_v1_dot_operations__pb2.ForgetUserResponse.FromString,
+                _registered_method=True)
+        self.GetErasure = channel.unary_unary(
+                '/banquet.v1.OperationsService/GetErasure',
+                request_serializer=banquet_dot_v1_dot_operations__pb2.GetErasureRequest.SerializeToString,
+                response_deserializer=banquet_dot_v1_dot_operations__pb2.GetErasureResponse.FromString,
+                _registered_method=True)
 
 
 class OperationsServiceServicer:
@@ -51,6 +61,21 @@ class OperationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ForgetUser(self, request, context):
+        """Removes a person from every place that holds them. The request is durable once it is answered, and outlives crashes; the
+        answer waits for the end as long as the deadline allows. Asking again for someone whose erasure is under way joins it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetErasure(self, request, context):
+        """Tells how far an erasure is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperationsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -58,6 +83,16 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=banquet_dot_v1_dot_operations__pb2.GetStatusRequest.FromString,
                     response_serializer=banquet_dot_v1_dot_operations__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'ForgetUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetUser,
+                    request_deserializer=banquet_dot_v1_dot_operations__pb2.ForgetUserRequest.FromString,
+                    response_serializer=banquet_dot_v1_dot_operations__pb2.ForgetUserResponse.SerializeToString,
+            ),
+            'GetErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErasure,
+                    request_deserializer=banquet_dot_v1_dot_operations__pb2.GetErasureRequest.FromString,
+                    response_serializer=banquet_dot_v1_dot_operations__pb2.GetErasureResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,6 +122,60 @@ class OperationsService:
             '/banquet.v1.OperationsService/GetStatus',
             banquet_dot_v1_dot_operations__pb2.GetStatusRequest.SerializeToString,
             banquet_dot_v1_dot_operations__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/banquet.v1.OperationsService/ForgetUser',
+            banquet_dot_v1_dot_operations__pb2.ForgetUserRequest.SerializeToString,
+            banquet_dot_v1_dot_operations__pb2.ForgetUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/banquet.v1.OperationsService/GetErasure',
+            banquet_dot_v1_dot_operations__pb2.GetErasureRequest.SerializeToString,
+            banquet_dot_v1_dot_operations__pb2.GetErasureResponse.FromString,
             options,
             channel_credentials,
             insecure,

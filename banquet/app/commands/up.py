@@ -26,6 +26,7 @@ def up(
     import asyncio
 
     from banquet.app.logs import log_to_stderr
+    from banquet.app.privacy import pseudonyms_in_force
     from banquet.app.settings import read_settings
     from banquet.app.up import run
 
@@ -38,5 +39,5 @@ def up(
         release=release,
         torchserve=None if torchserve is None else {"address": torchserve},
     )
-    log_to_stderr(chosen.log_level)
+    log_to_stderr(chosen.log_level, pseudonyms_in_force(chosen))
     asyncio.run(run(chosen, lambda address: typer.echo(f"Banquet is ready on {address}")))

@@ -4,6 +4,7 @@ from banquet_client.aio import AsyncBanquetClient
 from banquet_client.answers import Answer, Degradation, Explanation, Recommendation, Timing
 from banquet_client.client import BanquetClient
 from banquet_client.connection import DEFAULT_ADDRESS, Tls
+from banquet_client.erasure import ErasedPlace, Erasure
 from banquet_client.errors import (
     ClientError,
     DeadlineExceeded,
@@ -31,6 +32,8 @@ __all__ = [
     "ClientError",
     "DeadlineExceeded",
     "Degradation",
+    "ErasedPlace",
+    "Erasure",
     "Event",
     "EventType",
     "Explanation",

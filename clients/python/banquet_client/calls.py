@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from banquet_client.answers import Answer
+    from banquet_client.erasure import Erasure
     from banquet_client.status import Status
 
 Result = TypeVar("Result")
@@ -37,6 +38,7 @@ def recommend(
     limit: int,
     *,
     item_id: str,
+    context: Mapping[str, str] | None,
     exclude: Iterable[str],
     filters: Mapping[str, Iterable[str]] | None,
     explain: bool,
@@ -45,7 +47,7 @@ def recommend(
         user_id=translation.text("user_id", user_id),
         placement=translation.text("placement", placement),
         limit=translation.count("limit", limit),
-        context=_context(item_id),
+        context=_context(item_id, context),
         exclude_item_ids=translation.texts("exclude", exclude),
         filters=translation.attribute_filters(filters),
         explain=explain,
@@ -53,12 +55,14 @@ def recommend(
     return Call("/banquet.v1.RecommendationService/Recommend", request, _read_recommend)
 
 
-def rank(user_id: str, item_ids: Iterable[str], limit: int, item_id: str, *, explain: bool) -> Call[Answer]:
+def rank(
+    user_id: str, item_ids: Iterable[str], limit: int, item_id: str, context: Mapping[str, str] | None, *, explain: bool
+) -> Call[Answer]:
     request = pb.RankItemsRequest(
         user_id=translation.text("user_id", user_id),
         item_ids=translation.texts("item_ids", item_ids),
         limit=translation.count("limit", limit),
-        context=_context(item_id),
+        context=_context(item_id, context),
         explain=explain,
     )
     return Call("/banquet.v1.RecommendationService/RankItems", request, _read_rank)
@@ -84,6 +88,16 @@ def record(events: Iterable[Event]) -> Call[Receipt]:
 
 def status() -> Call[Status]:
     return Call("/banquet.v1.OperationsService/GetStatus", operations_pb2.GetStatusRequest(), _read_status)
+
+
+def forget(user_id: str) -> Call[Erasure]:
+    request = operations_pb2.ForgetUserRequest(user_id=translation.text("user_id", user_id))
+    return Call("/banquet.v1.OperationsService/ForgetUser", request, _read_forgotten)
+
+
+def erasure(erasure_id: str) -> Call[Erasure]:
+    request = operations_pb2.GetErasureRequest(erasure_id=translation.text("erasure_id", erasure_id))
+    return Call("/banquet.v1.OperationsService/GetErasure", request, _read_erasure)
 
 
 class Outbox:
@@ -112,8 +126,11 @@ def read_batch(payload: bytes) -> Receipt:
     return translation.to_receipt(feedback_pb2.StreamEventsResponse.FromString(payload))
 
 
-def _context(item_id: str) -> pb.QueryContext | None:
-    return pb.QueryContext(item_id=translation.text("item_id", item_id)) if item_id else None
+def _context(item_id: str, context: Mapping[str, str] | None) -> pb.QueryContext | None:
+    if not item_id and not context:
+        return None
+    values = {translation.text("context", name): translation.text(name, value) for name, value in (context or {}).items()}
+    return pb.QueryContext(item_id=translation.text("item_id", item_id), values=values)
 
 
 def _read_recommend(payload: bytes) -> Answer:
@@ -134,3 +151,11 @@ def _read_receipt(payload: bytes) -> Receipt:
 
 def _read_status(payload: bytes) -> Status:
     return translation.to_status(operations_pb2.GetStatusResponse.FromString(payload))
+
+
+def _read_forgotten(payload: bytes) -> Erasure:
+    return translation.to_erasure(operations_pb2.ForgetUserResponse.FromString(payload).erasure)
+
+
+def _read_erasure(payload: bytes) -> Erasure:
+    return translation.to_erasure(operations_pb2.GetErasureResponse.FromString(payload).erasure)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import grpc
 
 from banquet_client import calls
-from banquet_client.connection import DEFAULT_ADDRESS, DEFAULT_BACKOFF, DEFAULT_TIMEOUT_S, STREAM_TIMEOUT_S, Connection
+from banquet_client.connection import (
+    DEFAULT_ADDRESS,
+    DEFAULT_BACKOFF,
+    DEFAULT_TIMEOUT_S,
+    FORGET_TIMEOUT_S,
+    STREAM_TIMEOUT_S,
+    Connection,
+)
 from banquet_client.errors import ServerFailed, failure_of
 
 if TYPE_CHECKING:
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
     from banquet.v1.feedback_pb2 import StreamEventsRequest
     from banquet_client.answers import Answer
     from banquet_client.connection import Tls
+    from banquet_client.erasure import Erasure
     from banquet_client.events import Event, Receipt
     from banquet_client.retries import Backoff
     from banquet_client.status import Status
@@ -55,13 +63,19 @@ class BanquetClient:
         limit: int = 10,
         *,
         item_id: str = "",
+        context: Mapping[str, str] | None = None,
         exclude: Iterable[str] = (),
         filters: Mapping[str, Iterable[str]] | None = None,
         explain: bool = False,
         timeout_s: float | None = None,
     ) -> Answer:
-        """What the user should see at the placement. `item_id` is the item on the page; every one of `filters` must hold."""
-        call = calls.recommend(user_id, placement, limit, item_id=item_id, exclude=exclude, filters=filters, explain=explain)
+        """What the user should see at the placement. `item_id` is the item on the page; every one of `filters` must hold.
+
+        `context` has the other parts of the user's feature keys and the data that on-demand features are computed from.
+        """
+        call = calls.recommend(
+            user_id, placement, limit, item_id=item_id, context=context, exclude=exclude, filters=filters, explain=explain
+        )
         return self._run(call, timeout_s)
 
     def rank(
@@ -71,11 +85,12 @@ class BanquetClient:
         *,
         limit: int = 0,
         item_id: str = "",
+        context: Mapping[str, str] | None = None,
         explain: bool = False,
         timeout_s: float | None = None,
     ) -> Answer:
         """The caller's own items, best first for the user; `limit` 0 returns all of them."""
-        return self._run(calls.rank(user_id, item_ids, limit, item_id, explain=explain), timeout_s)
+        return self._run(calls.rank(user_id, item_ids, limit, item_id, context, explain=explain), timeout_s)
 
     def similar(
         self,
@@ -127,6 +142,16 @@ class BanquetClient:
     def status(self, *, timeout_s: float | None = None) -> Status:
         """What the gateway has loaded and whether each part works."""
         return self._run(calls.status(), timeout_s)
+
+    def forget(self, user_id: str, *, timeout_s: float = FORGET_TIMEOUT_S) -> Erasure:
+        """Removes a person from everywhere. Returns when that is done, or shortly before the timeout with `done` False: then it
+        goes on by itself, and `erasure` tells how far it is.
+        """
+        return self._run(calls.forget(user_id), timeout_s)
+
+    def erasure(self, erasure_id: str, *, timeout_s: float | None = None) -> Erasure:
+        """How far an erasure is. Raises `NotFound` for an id that was never given, or more than a month ago."""
+        return self._run(calls.erasure(erasure_id), timeout_s)
 
     def close(self) -> None:
         self._channel.close()

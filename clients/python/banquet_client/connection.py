@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_ADDRESS = "127.0.0.1:7600"
 DEFAULT_TIMEOUT_S = 1.0
 STREAM_TIMEOUT_S = 60.0
+FORGET_TIMEOUT_S = 30.0
 DEFAULT_BACKOFF = Backoff()
 CHANNEL_OPTIONS = (
     # A gateway that comes back is found within the deadline of a call: gRPC's own default is to look again after a second.

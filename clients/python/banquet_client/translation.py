@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from banquet.v1 import feedback_pb2, operations_pb2
 from banquet.v1 import recommendation_pb2 as pb
-from banquet_client import answers, events, status
+from banquet_client import answers, erasure, events, status
 from banquet_client.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -107,3 +107,8 @@ def to_status(response: operations_pb2.GetStatusResponse) -> status.Status:
         banquet_version=response.banquet_version,
         uptime_s=response.uptime_s,
     )
+
+
+def to_erasure(message: operations_pb2.Erasure) -> erasure.Erasure:
+    places = tuple(erasure.ErasedPlace(found.place, found.removed, found.left) for found in message.places)
+    return erasure.Erasure(message.erasure_id, message.done, places, message.detail)
