@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -86,8 +87,10 @@ class FakeUsers:
 
     known: dict[str, UserFeatures] = field(default_factory=dict)
     broken: bool = False
+    contexts: list[Mapping[str, str]] = field(default_factory=list)
 
-    async def read(self, user_id: str) -> UserFeatures:
+    async def read(self, user_id: str, context: Mapping[str, str] | None = None) -> UserFeatures:
+        self.contexts.append(context or {})
         if self.broken:
             raise StageFailed("unavailable", "the fake store is broken")
         return self.known.get(user_id, UserFeatures(user_id))

@@ -8,6 +8,7 @@ MAX_RANKED = 5_000
 # An explanation costs the event loop 25 us; a gateway must not be silent for longer than a call takes.
 MAX_EXPLAINED = 500
 MAX_FILTERS = 16
+MAX_CONTEXT = 32
 MAX_FILTER_VALUES = 100
 MAX_EVENTS = 1_000
 MAX_EVENT_AHEAD_S = 300.0

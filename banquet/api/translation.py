@@ -31,6 +31,7 @@ def recommend_query(request: pb.RecommendRequest, deadline: Deadline, catalogue:
         deadline=deadline,
         catalogue=catalogue,
         item_id=optional_id("context.item_id", request.context.item_id),
+        context=_context(request.context),
         exclude_item_ids=_excluded(request.exclude_item_ids),
         filters=_filters(request.filters, catalogue),
         explain=request.explain,
@@ -51,6 +52,7 @@ def rank_query(request: pb.RankItemsRequest, deadline: Deadline, catalogue: Cata
         deadline=deadline,
         catalogue=catalogue,
         item_id=optional_id("context.item_id", request.context.item_id),
+        context=_context(request.context),
         item_ids=item_ids,
         explain=request.explain,
     )
@@ -121,6 +123,14 @@ def checked_count(field: str, value: int, least: int, most: int) -> int:
     if not least <= value <= most:
         raise BadRequest(f"{field} is {value}; allowed: {least} to {most}")
     return value
+
+
+def _context(context: pb.QueryContext) -> dict[str, str]:
+    checked_count("number of context.values", len(context.values), 0, limits.MAX_CONTEXT)
+    return {
+        checked_id("a name in context.values", name): checked_id(f"context.values[{name!r}]", value)
+        for name, value in context.values.items()
+    }
 
 
 def _excluded(item_ids: Sequence[str]) -> tuple[str, ...]:

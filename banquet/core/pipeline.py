@@ -84,13 +84,15 @@ class _Course:
 
     async def know(self, users: UserReader) -> None:
         """Attach the user's row; without one the models' defaults stand in."""
-        user = await self._guard("users", users.read(self.query.user_id))
+        user = await self._guard("users", users.read(self.query.user_id, self.query.context))
         if user is None:
             self.query = self.query.with_user(UserFeatures(self.query.user_id))
             return
         self.query = self.query.with_user(user)
         if not user.found:
             self.miss("users", "unknown_user")
+        for note in user.notes:
+            self.miss("users", note)
 
     async def find(self, sources: Sequence[Source]) -> Candidates:
         """What all sources found, at the same time, in the order of the sources."""

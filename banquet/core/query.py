@@ -50,7 +50,8 @@ class UserFeatures:
 class Query:
     """One request on its way through a pipeline; every stage gets the same one.
 
-    `item_id` is the item on the page, `item_ids` the caller's own candidates; both may be empty.
+    `item_id` is the item on the page, `item_ids` the caller's own candidates; both may be empty. `context` holds what else the
+    user's features are looked up or computed by.
     """
 
     request_id: str
@@ -64,6 +65,7 @@ class Query:
     exclude_item_ids: tuple[str, ...] = ()
     filters: tuple[AttributeFilter, ...] = ()
     explain: bool = False
+    context: Mapping[str, str] = field(default_factory=dict)
     user: UserFeatures = field(default_factory=lambda: UserFeatures(""))
 
     def with_user(self, user: UserFeatures) -> Query:

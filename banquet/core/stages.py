@@ -54,10 +54,11 @@ class ModelClient(Protocol):
 class UserReader(Protocol):
     """Reads a user's row from the online store.
 
-    An unknown user is an answer (`found=False`); a broken store is `StageFailed("unavailable")`.
+    An unknown user is an answer (`found=False`); a broken store is `StageFailed("unavailable")`. `context` has the other parts
+    of the user's keys and data for on-demand views, by name.
     """
 
-    async def read(self, user_id: str) -> UserFeatures: ...
+    async def read(self, user_id: str, context: Mapping[str, str] | None = None) -> UserFeatures: ...
 
 
 @dataclass(frozen=True, slots=True)

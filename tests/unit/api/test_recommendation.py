@@ -21,11 +21,12 @@ from banquet.v1 import recommendation_pb2_grpc as rpc
 from tests.fakes import FakeScorer, FakeSink, FakeUsers, make_catalogue
 
 SINK = FakeSink()
+USERS = FakeUsers({"u1": UserFeatures("u1", {}, ("i1",), found=True)})
 
 
 @pytest.fixture
 async def stub() -> AsyncIterator[rpc.RecommendationServiceStub]:
-    users = FakeUsers({"u1": UserFeatures("u1", {}, ("i1",), found=True)})
+    users = USERS
     home = Pipeline("home", users, [Popular(10)], None, [Attributes()], FakeScorer(), TopK(), [SINK])
     rank = Pipeline("rank", users, [Given()], None, [], FakeScorer(), TopK())
     similar = Pipeline("similar", None, [Popular(10)], None, [], None, TopK())
@@ -40,6 +41,17 @@ async def stub() -> AsyncIterator[rpc.RecommendationServiceStub]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield rpc.RecommendationServiceStub(channel)
     await server.stop(None)
+
+
+async def test_the_context_reaches_the_reader_of_users(stub: rpc.RecommendationServiceStub) -> None:
+    """For composite keys and on-demand features; oversized values are refused by name."""
+    context = pb.QueryContext(values={"shop_id": "north"})
+    await stub.Recommend(pb.RecommendRequest(user_id="u1", placement="home", limit=1, context=context))
+    assert USERS.contexts[-1] == {"shop_id": "north"}
+    with pytest.raises(grpc.aio.AioRpcError, match=r"context.values\['hour'\].*allowed: 1 to 256 bytes"):
+        await stub.RankItems(
+            pb.RankItemsRequest(user_id="u1", item_ids=["i1"], context=pb.QueryContext(values={"hour": "9" * 300}))
+        )
 
 
 async def test_recommend_answers_best_first_and_tells_the_sinks(stub: rpc.RecommendationServiceStub) -> None:

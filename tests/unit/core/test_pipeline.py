@@ -93,6 +93,14 @@ async def test_a_broken_user_store_gets_an_answer() -> None:
     assert answer.query.user.history == ()
 
 
+async def test_what_is_missing_of_a_user_is_said() -> None:
+    """The reader's notes are degradations of the answer, and it is told the query's context."""
+    users = FakeUsers({"u1": UserFeatures("u1", {}, (), found=True, notes=("outside_max_age",))})
+    answer = await make_pipeline(users=users).run(replace(make_query(), context={"shop_id": "north"}))
+    assert answer.degradations == [Degradation("users", "outside_max_age")]
+    assert users.contexts == [{"shop_id": "north"}]
+
+
 async def test_a_filter_without_its_column_keeps_everything_and_says_so() -> None:
     """A missing catalogue column costs the filter, not the answer."""
     catalogue = make_catalogue(columns={})
