@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 POLL_S = 0.1
 LONGEST_PAUSE_S = 10.0
 SWEEP_S = 3600.0
+# How often a second consumer looks whether the first has ended.
+TURN_S = 1.0
 # The consumer does it between two steps.
 ONLINE_PATIENCE_S = 10.0
 
@@ -129,13 +131,19 @@ def keep_erasing(book: ErasureBook, places: Sequence[Place], stop: threading.Eve
     """Carry out what the book asks for until `stop` is set; what fails is tried again, with growing pauses."""
     pause_s, sweep_due_s = POLL_S, 0.0
     while not stop.wait(pause_s):
-        pause_s = POLL_S
-        if time.monotonic() > sweep_due_s:
-            sweep_due_s = time.monotonic() + SWEEP_S
-            book.drop_old()
-        for wanted in book.pending():
-            if not _carry_out(book, places, wanted):
-                pause_s = min(max(10 * POLL_S, 2 * pause_s), LONGEST_PAUSE_S)
+        try:
+            if not book.is_ours():
+                pause_s = TURN_S
+                continue
+            if time.monotonic() > sweep_due_s:
+                sweep_due_s = time.monotonic() + SWEEP_S
+                book.drop_old()
+            well = all([_carry_out(book, places, wanted) for wanted in book.pending()])
+        except Exception:
+            # Whatever it was: nobody else would carry out the rest.
+            log.exception("erasures are held up")
+            well = False
+        pause_s = POLL_S if well else min(max(10 * POLL_S, 2 * pause_s), LONGEST_PAUSE_S)
 
 
 def _carry_out(book: ErasureBook, places: Sequence[Place], wanted: Wanted) -> bool:

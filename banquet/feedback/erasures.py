@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import re
@@ -17,6 +18,7 @@ from banquet.wire.files import write_atomically
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import TextIO
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,20 @@ class ErasureBook:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock: TextIO | None = None
+
+    def is_ours(self) -> bool:
+        """Whether this process is the one to carry out the requests; from then on it is until it ends."""
+        if self._lock is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = (self._folder / "lock").open("w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                return False
+            self._lock = lock
+        return True
 
     def request(self, user_id: str) -> Erasure:
         """Durable when this returns; the pending one when there is one. Raises `Overloaded` when the disk refuses."""

@@ -1,0 +1,87 @@
+"""Erasures are carried out until nothing is left, whatever happens on the way."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from banquet.app import erasing
+from banquet.app.erasing import keep_erasing
+from banquet.core.erasure import ErasedPlace, Erasure
+from banquet.core.errors import StageFailed
+from banquet.feedback.erasures import ErasureBook
+
+
+@dataclass
+class Drawer:
+    """A place with some things of everybody in it; `stuck` ones stay for a while, `failures` times it cannot be opened."""
+
+    name: str
+    held: int = 2
+    stuck: int = 0
+    failures: int = 0
+    asked: list[str] = field(default_factory=list)
+
+    def erase(self, user_id: str) -> int:
+        self.asked.append(user_id)
+        if self.failures:
+            self.failures -= 1
+            raise StageFailed("unavailable", "no store")
+        removed, self.held = self.held, 0
+        return removed
+
+    def count(self, user_id: str) -> int:
+        left, self.stuck = self.stuck, 0
+        return left
+
+
+@contextmanager
+def eraser(book: ErasureBook, *places: Drawer) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=keep_erasing, args=(book, places, stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def until_done(book: ErasureBook, erasure: Erasure) -> Erasure:
+    began_s = time.monotonic()
+    while time.monotonic() - began_s < 5:
+        found = book.find(erasure.erasure_id)
+        if found is not None and found.done:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(book.find(erasure.erasure_id))
+
+
+def test_every_place_is_cleared_and_scanned(tmp_path: Path) -> None:
+    """The answer lists what was removed where, and that nothing was left."""
+    book = ErasureBook(tmp_path)
+    with eraser(ErasureBook(tmp_path), Drawer("events", 3), Drawer("served_log", 0)):
+        done = until_done(book, book.request("ada"))
+    assert done.places == (ErasedPlace("events", 3, 0), ErasedPlace("served_log", 0, 0))
+
+
+def test_what_fails_or_is_left_is_tried_again(tmp_path: Path) -> None:
+    """Until then it is pending and says why; what was removed adds up."""
+    erasing.LONGEST_PAUSE_S, usual = 0.2, erasing.LONGEST_PAUSE_S
+    book = ErasureBook(tmp_path)
+    try:
+        with eraser(ErasureBook(tmp_path), Drawer("events", 3, stuck=1), online := Drawer("online_store", failures=1)):
+            done = until_done(book, book.request("ada"))
+    finally:
+        erasing.LONGEST_PAUSE_S = usual
+    assert done.places == (ErasedPlace("events", 3, 0), ErasedPlace("online_store", 2, 0))
+    assert len(online.asked) == 3
+
+
+def test_a_request_outlives_the_eraser(tmp_path: Path) -> None:
+    """Asked for while nobody is there, or left half done: the next one carries it out."""
+    erasure = ErasureBook(tmp_path).request("ada")
+    with eraser(ErasureBook(tmp_path), Drawer("events")):
+        assert until_done(ErasureBook(tmp_path), erasure).places == (ErasedPlace("events", 2, 0),)
