@@ -6,13 +6,19 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from banquet.training.served.skew import FeatureSkew
 
 app = typer.Typer(no_args_is_help=True, help="Make training data out of what was served.")
 
 Served = Annotated[Path, typer.Option("--served", help="Folder of the served log.")]
+Settings = Annotated[
+    Path | None, typer.Option("--settings", help="YAML file of settings: are users in the log under pseudonyms?")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 SERVED = Path("var/served")
 
@@ -38,6 +44,7 @@ def build(
     until: Annotated[
         datetime | None, typer.Option("--until", help="When the events end (UTC), by default now; later windows are left out.")
     ] = None,
+    settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Join the served log with events into a training set.
@@ -47,7 +54,9 @@ def build(
     """
     from datetime import UTC
 
+    from banquet.app.privacy import pseudonyms_in_force
     from banquet.app.recorded import read_recorded
+    from banquet.app.settings import read_settings
     from banquet.stages.sinks.served_files import served_files
     from banquet.training.datasets.dataset import Dataset
     from banquet.training.served.build import build as run
@@ -55,7 +64,9 @@ def build(
 
     windows = Windows(click_minutes * 60, conversion_hours * 3600)
     last = None if until is None else until.replace(tzinfo=until.tzinfo or UTC)
-    built = run(served_files(served), read_recorded(events), Dataset.load(data), out, windows, last)
+    pseudonyms = pseudonyms_in_force(read_settings(settings))
+    name_user = None if pseudonyms is None else pseudonyms.of
+    built = run(served_files(served), read_recorded(events), Dataset.load(data), out, windows, last, name_user)
     if as_json:
         typer.echo(json.dumps({"folder": str(out), **asdict(built)}))
         return
@@ -64,6 +75,59 @@ def build(
         f"Left out: {built.unripe:,} items whose windows are still open, {built.damaged:,} unreadable files."
     )
     _print_positions(built.positions)
+
+
+@app.command()
+def skew(
+    served: Served = SERVED,
+    repo: Annotated[Path, typer.Option(help="The Feast repo's folder.", envvar="BANQUET_FEATURE_REPO")] = Path("feature_repo"),
+    yaml: Annotated[Path | None, typer.Option(help="Its feature_store.yaml, when it is not the folder's own.")] = None,
+    catalogue: Annotated[Path, typer.Option(help="The catalogue folder.", envvar="BANQUET_CATALOGUE_DIR")] = Path(
+        "var/catalogue"
+    ),
+    sample: Annotated[int, typer.Option(min=1, help="How many answers to compare, chosen at random.")] = 1_000,
+    data: Annotated[Path, typer.Option("--data", help="The dataset whose users pseudonyms stand for.")] = Path("var/data"),
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Compare what the models got with what Feast would train on: its historical features at the very same times.
+
+    Lists the features that differ, worst first, with examples. Item features are compared while the answer's catalogue is there.
+    """
+    from banquet.app.privacy import pseudonyms_in_force
+    from banquet.app.settings import read_settings
+    from banquet.app.skew import find_skew
+    from banquet.features.repo import FeatureRepo
+    from banquet.training.datasets.dataset import Dataset
+
+    pseudonyms = pseudonyms_in_force(read_settings(settings))
+    users = [] if pseudonyms is None else Dataset.load(data).users["user_id"].to_pylist()
+    names = {} if pseudonyms is None else {pseudonyms.of(user): user for user in users}
+    found = find_skew(
+        served, FeatureRepo.open(repo, yaml), catalogue, sample=sample, real_name=lambda name: str(names.get(name, name))
+    )
+    if as_json:
+        typer.echo(json.dumps(asdict(found), default=str))
+        return
+    skewed = [feature for feature in found.features if feature.skewed]
+    typer.echo(f"{found.answers:,} answers compared; {found.unread:,} had no user's row, {found.gone:,} no catalogue any more.")
+    typer.echo(f"{len(skewed)} of {len(found.features)} features differ.")
+    if skewed:
+        _print_skew(skewed)
+
+
+def _print_skew(skewed: list[FeatureSkew]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("feature", "of", "compared", "different", "only served", "only in Feast", "example: served, in Feast")
+    for each in skewed:
+        counts = (each.compared, each.different, each.only_served, each.only_historical)
+        example = each.examples[0]
+        told = f"{example.id} at {example.at}: {example.served!r:.40}, {example.historical!r:.40}"
+        table.add_row(Text(each.feature), each.entity, *(f"{count:,}" for count in counts), Text(told))
+    Console().print(table)
 
 
 def _print_positions(positions: list[dict[str, int]], most: int = 20) -> None:

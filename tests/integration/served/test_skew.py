@@ -1,0 +1,65 @@
+"""What the models got against real Feast's historical features."""
+
+import json
+import time
+from datetime import UTC, datetime
+
+from typer.testing import CliRunner
+
+from banquet.app.cli import app
+from banquet.core.catalogue import Catalogue
+from banquet.core.pipeline import Pipeline
+from banquet.features.catalogue_builder import CatalogueBuilder
+from banquet.features.item_store import open_items
+from banquet.features.layout import read_layout
+from banquet.features.users import open_user_reader
+from banquet.stages.selectors.top_k import TopK
+from banquet.stages.sinks.served_log import ServedLog
+from banquet.stages.sources.popular import Popular
+from banquet.wire.catalogue_file import read_catalogue
+from tests.fakes import make_query
+from tests.integration.features.world import copy_of, sqlite_world
+
+
+async def serve(world, folder) -> None:
+    """One answer to everybody, as the gateway gives them: rows from the online store, the catalogue built from it."""
+    items = open_items(world.repo)
+    built = CatalogueBuilder(items, world.catalogue).build(read_layout(world.catalogue))
+    items.close()
+    catalogue = Catalogue(read_catalogue(world.catalogue, built.version), time.time())
+    users, log = open_user_reader(world.repo, world.catalogue), ServedLog(folder)
+    pipeline = Pipeline("home", users, [Popular(10)], None, [], None, TopK(), [log])
+    for user in ("ada", "bob", "cleo", "nobody"):
+        query = make_query(catalogue, user_id=user, request_id=f"for-{user}-{time.time_ns()}", limit=3)
+        pipeline.tell(await pipeline.run(query))
+    await users.aclose()
+    log.close()
+
+
+async def test_planted_skew_is_found_and_nothing_else(tmp_path) -> None:
+    """A push that reaches the online store alone, as by a broken job, shows as what it is; everything else agrees."""
+    world = copy_of(sqlite_world(), tmp_path)
+    world.push_user("ada", ["i2", "i1"], datetime.now(UTC), interaction_count=77)
+    world.push_item("i1", 500, datetime.now(UTC))
+    await serve(world, tmp_path / "served")
+    ran = CliRunner().invoke(
+        app,
+        [
+            *("dataset", "skew", "--served", str(tmp_path / "served"), "--repo", str(world.repo.folder)),
+            *("--yaml", str(world.repo.yaml), "--catalogue", str(world.catalogue), "--json"),
+        ],
+    )
+    assert ran.exit_code == 0, ran.output
+    told = json.loads(ran.stdout)
+    assert (told["answers"], told["unread"], told["gone"]) == (4, 1, 0)
+    found = {(skew["entity"], skew["feature"]): skew for skew in told["features"]}
+    count = found["user", "interaction_count"]
+    assert (count["compared"], count["different"], count["only_served"], count["only_historical"]) == (3, 1, 0, 0)
+    [example] = count["examples"]
+    assert (example["id"], example["served"], example["historical"]) == ("ada", 77, 3)
+    assert found["user", "history"]["different"] == 1
+    # Ada and Cleo have had it, Bob and a stranger were shown it.
+    assert found["item", "interaction_count"]["different"] == 2
+    agree = {("user", "age"), ("user", "city"), ("user", "tags"), ("user", "income"), ("item", "price"), ("item", "genres")}
+    assert agree < found.keys()
+    assert not any(found[key]["different"] + found[key]["only_served"] + found[key]["only_historical"] for key in agree)
