@@ -138,12 +138,12 @@ def keep_erasing(book: ErasureBook, places: Sequence[Place], stop: threading.Eve
             if time.monotonic() > sweep_due_s:
                 sweep_due_s = time.monotonic() + SWEEP_S
                 book.drop_old()
-            well = all([_carry_out(book, places, wanted) for wanted in book.pending()])
+            outcomes = [_carry_out(book, places, wanted) for wanted in book.pending()]
         except Exception:
             # Whatever it was: nobody else would carry out the rest.
             log.exception("erasures are held up")
-            well = False
-        pause_s = POLL_S if well else min(max(10 * POLL_S, 2 * pause_s), LONGEST_PAUSE_S)
+            outcomes = [False]
+        pause_s = POLL_S if all(outcomes) else min(max(10 * POLL_S, 2 * pause_s), LONGEST_PAUSE_S)
 
 
 def _carry_out(book: ErasureBook, places: Sequence[Place], wanted: Wanted) -> bool:
