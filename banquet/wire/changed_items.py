@@ -1,6 +1,6 @@
 """Which items were written through Banquet: an append-only file beside the catalogue, from whoever writes to its builder.
 
-Each line is one item id as JSON. A file that has grown large is begun anew; the offset of a reader holds the file's number.
+The first line names the file, each other one is an item id as JSON. A file that has grown large is begun anew under another name.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,9 @@ LARGE_BYTES = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """How far a reader has read: of which file (its inode), and up to which byte."""
+    """How far a reader has read: of which file (its first line), and up to which byte."""
 
-    file: int = 0
+    file: str = ""
     byte: int = 0
 
 
@@ -58,37 +59,38 @@ class ChangedItems:
                     # Under the lock, so that no line goes into a file nobody reads any more.
                     self._file.unlink()
                     continue
-                os.write(handle, body)
+                named = b"" if os.fstat(handle).st_size else uuid.uuid4().hex.encode() + b"\n"
+                os.write(handle, named + body)
                 return
             finally:
                 os.close(handle)
 
     def end(self) -> Offset:
         """The offset from which on everything is new."""
-        try:
-            state = self._file.stat()
-        except FileNotFoundError:
-            return Offset()
-        return Offset(state.st_ino, state.st_size)
+        return self.take(Offset()).offset
 
     def take(self, offset: Offset) -> Taken:
         """Everything added since an offset."""
         try:
             with self._file.open("rb") as file:
-                number = os.fstat(file.fileno()).st_ino
-                same = number == offset.file and os.fstat(file.fileno()).st_size >= offset.byte
-                file.seek(offset.byte if same else 0)
+                name = file.readline()
+                same = name.decode(errors="replace") == offset.file
+                if same:
+                    file.seek(offset.byte)
+                begun = file.tell()
                 body = file.read()
         except FileNotFoundError:
-            return Taken(frozenset(), Offset(), lost=offset.file != 0)
+            return Taken(frozenset(), Offset(), lost=bool(offset.file))
+        if not name.endswith(b"\n"):
+            # It is just being begun.
+            return Taken(frozenset(), offset)
         whole = body[: body.rfind(b"\n") + 1]
-        begun = offset.byte if same else 0
-        end = Offset(number, begun + len(whole))
+        end = Offset(name.decode(errors="replace"), begun + len(whole))
         try:
             items = frozenset(str(json.loads(line)) for line in whole.splitlines())
         except ValueError:
             return Taken(frozenset(), end, lost=True)
-        return Taken(items, end, lost=not same and offset.file != 0)
+        return Taken(items, end, lost=bool(offset.file) and not same)
 
     def _is_in_place(self, handle: int) -> bool:
         try:

@@ -3,7 +3,8 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,14 @@ from banquet.core.errors import BadSettings, StageFailed
 from banquet.features import catalogue_builder as module
 from banquet.features.builder import run_builder
 from banquet.features.catalogue_builder import CatalogueBuilder
+from banquet.features.encoding import KeyFormat
+from banquet.features.item_columns import ItemTable
 from banquet.features.item_store import open_items, scanned
+from banquet.features.layout import Layout
 from banquet.features.repo import FeatureRepo, OtherStore, SqliteStore
 from banquet.features.scan_sqlite import SqliteItems
 from banquet.wire.catalogue_file import CatalogueFile, read_catalogue, read_pointer
+from banquet.wire.changed_items import ChangedItems
 from tests.unit.features.feast_bytes import LAYOUT, Write, flag, integer, make_anew, real, text, texts
 
 
@@ -206,3 +211,168 @@ def until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < deadline_s
         time.sleep(0.01)
+
+
+class Reads:
+    """A store that remembers which items were read by themselves."""
+
+    def __init__(self, store: Path) -> None:
+        self._items = SqliteItems(store)
+        self.read_items: list[list[str]] = []
+        self.scans = 0
+        self.changes = self._items.changes
+        self.close = self._items.close
+
+    def scan(self, layout: Layout, table: ItemTable) -> Iterator[None]:
+        self.scans += 1
+        return self._items.scan(layout, table)
+
+    def read(self, layout: Layout, table: ItemTable, item_ids: Sequence[str], views: Sequence[str]) -> None:
+        self.read_items.append(list(item_ids))
+        self._items.read(layout, table, item_ids, views)
+
+
+class States:
+    """What Feast's registry would say."""
+
+    def __init__(self) -> None:
+        self.views: frozenset[str] = frozenset()
+
+    def materializing(self) -> frozenset[str]:
+        return self.views
+
+
+def test_only_what_was_pushed_through_banquet_is_read_again(
+    store: Path, layout_folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a scan rests, the hook alone keeps the catalogue fresh: changed, new and vanished items."""
+    for item_id in ("a", "b", "c"):
+        item(write, item_id)
+    reads = Reads(store)
+    builder = CatalogueBuilder(reads, layout_folder)
+    builder.refresh(LAYOUT)
+    monkeypatch.setattr(builder, "_rested_at_s", time.monotonic() + 60)
+    item(write, "b", "Another")
+    item(write, "d")
+    key = KeyFormat("item_id", "STRING").encode("c")
+    with sqlite3.connect(store) as connection:
+        connection.execute("DELETE FROM banquet_item_profile WHERE entity_key = ?", (key,))
+    connection.close()
+    ChangedItems(layout_folder).add(["b", "d", "c"])
+    assert builder.refresh(LAYOUT) is not None
+    found = published(layout_folder)
+    assert found.ids.to_list() == ["a", "b", "d"]
+    assert [found.columns["title"].text(row) for row in range(3)] == ["T", "Another", "T"]
+    assert (reads.scans, reads.read_items) == (1, [["b", "c", "d"]])
+
+
+def test_a_patched_catalogue_is_the_one_a_scan_gives(store: Path, layout_folder: Path, write: Write, tmp_path: Path) -> None:
+    """To the last byte: the version says so."""
+    for number in range(20):
+        item(write, f"i{number}", f"T{number % 7}", ("x",) * (number % 3))
+    builder = CatalogueBuilder(SqliteItems(store), layout_folder)
+    builder.refresh(LAYOUT)
+    builder._rested_at_s = time.monotonic() + 60
+    for number in (3, 7, 21):
+        item(write, f"i{number}", "new", ("y", "x"))
+        write("item_activity", f"i{number}", {"interaction_count": integer(number), "rating_mean": real(0.0)})
+        ChangedItems(layout_folder).add([f"i{number}"])
+        assert builder.refresh(LAYOUT) is not None
+    patched = read_pointer(layout_folder)
+    assert patched is not None
+    assert CatalogueBuilder(SqliteItems(store), tmp_path / "anew").build(LAYOUT).version == patched.version
+
+
+def test_a_write_that_did_not_pass_through_banquet_is_found_by_a_scan(store: Path, layout_folder: Path, write: Write) -> None:
+    """And until then nothing is confirmed: the catalogue's age says so."""
+    item(write, "a")
+    builder = CatalogueBuilder(SqliteItems(store), layout_folder)
+    builder.refresh(LAYOUT)
+    builder._rested_at_s = time.monotonic() + 60
+    item(write, "b")
+    before = read_pointer(layout_folder)
+    time.sleep(module.CONFIRM_EVERY_S)
+    assert builder.refresh(LAYOUT) is None
+    assert read_pointer(layout_folder) == before
+    builder._rested_at_s = 0.0
+    assert builder.refresh(LAYOUT) is not None
+    assert published(layout_folder).ids.to_list() == ["a", "b"]
+
+
+def test_what_feast_is_materializing_stays_as_it_was_until_it_is_done(store: Path, layout_folder: Path, write: Write) -> None:
+    """No version holds half of a materialization; other views go on."""
+    states = States()
+    item(write, "a", "old")
+    item(write, "b", "old")
+    builder = CatalogueBuilder(SqliteItems(store), layout_folder, states)
+    builder.refresh(LAYOUT)
+    before = read_pointer(layout_folder)
+    states.views = frozenset({"item_profile", "user_profile"})
+    item(write, "a", "new")
+    time.sleep(module.CONFIRM_EVERY_S)
+    assert builder.refresh(LAYOUT) is None
+    assert read_pointer(layout_folder) == before, "not even confirmed: its age is shown"
+    write("item_activity", "b", {"interaction_count": integer(7)})
+    ChangedItems(layout_folder).add(["b"])
+    assert builder.refresh(LAYOUT) is not None
+    found = published(layout_folder)
+    assert (found.columns["title"].text(0), found.columns["interaction_count"].values.tolist()) == ("old", [0, 7])
+    item(write, "b", "new")
+    states.views = frozenset()
+    assert builder.refresh(LAYOUT) is not None
+    assert [published(layout_folder).columns["title"].text(row) for row in (0, 1)] == ["new", "new"]
+
+
+def test_a_materialization_that_died_does_not_hold_the_catalogue_for_ever(
+    store: Path, layout_folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry still says materializing, but nothing has been written for a long time."""
+    monkeypatch.setattr(module, "MATERIALIZING_PATIENCE_S", 0.05)
+    states = States()
+    states.views = frozenset({"item_profile"})
+    item(write, "a")
+    builder = CatalogueBuilder(SqliteItems(store), layout_folder, states)
+    assert builder.refresh(LAYOUT) is None
+    time.sleep(0.06)
+    assert builder.refresh(LAYOUT) is not None
+
+
+def test_another_layout_is_read_whole_before_it_takes_over(store: Path, layout_folder: Path, write: Write) -> None:
+    """`feast apply` with a feature more: the version before stays until everything is there."""
+    item(write, "a")
+    write("item_profile", "a", {"year": integer(99)})
+    builder = CatalogueBuilder(SqliteItems(store), layout_folder)
+    builder.refresh(LAYOUT)
+    assert "year" not in published(layout_folder).columns
+    profile = replace(LAYOUT.items[0], features={**LAYOUT.items[0].features, "year": "INT64"})
+    wider = replace(LAYOUT, registry="another", items=(profile, LAYOUT.items[1]))
+    assert builder.refresh(wider) is not None
+    assert published(layout_folder).columns["year"].values.tolist() == [99]
+
+
+def test_nulls_are_apart_from_zeros_and_from_nothing(builder: CatalogueBuilder, layout_folder: Path, write: Write) -> None:
+    """0 a value, 1 a stored null, 2 nothing stored; a column without such cells says nothing."""
+    item(write, "a")
+    item(write, "b")
+    item(write, "c")
+    write("item_activity", "a", {"interaction_count": integer(0), "rating_mean": real(0.0)})
+    write("item_activity", "b", {"interaction_count": b"", "rating_mean": b""})
+    builder.build(LAYOUT)
+    columns = published(layout_folder).columns
+    assert [columns[name].absent.tolist() for name in ("interaction_count", "rating_mean")] == [[0, 1, 2]] * 2
+    assert columns["title"].absent is None
+
+
+def test_items_that_lie_anyhow_are_read_as_if_they_lay_in_order(
+    store: Path, builder: CatalogueBuilder, layout_folder: Path, write: Write
+) -> None:
+    """Features written one by one, in another order, by an older definition: as Feast reads them, by key."""
+    write("item_profile", "b", {"title": text("B")})
+    write("item_profile", "a", {"genres": texts(["x"]), "dropped": text("?"), "title": text("A")})
+    write("item_profile", "b", {"available": flag(True), "genres": texts([])})
+    write("item_profile", "a", {"available": flag(False)})
+    builder.build(LAYOUT)
+    found = published(layout_folder)
+    assert [found.columns["title"].text(row) for row in (0, 1)] == ["A", "B"]
+    assert found.columns["available"].values.tolist() == [False, True]
+    assert found.columns["genres"].absent is None
