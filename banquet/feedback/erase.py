@@ -50,6 +50,9 @@ def count_user(log_folder: Path, state_path: Path, user_id: str) -> int:
     Raises `OSError` and `sqlite3.Error`.
     """
     with closing(open_state(state_path, _BUSY_S)) as database:
+        # Until this the file has what the consumer struck off: whom to remove from the stores.
+        if database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise sqlite3.OperationalError(f"{state_path} is in use: what was deleted cannot be overwritten yet")
         found = database.execute("SELECT at_us FROM erased WHERE person = ?", (person(user_id),)).fetchone()
         rows = [
             database.execute(f"SELECT count(*) FROM {table} WHERE kind IN ('user', 'user_recent') AND id = ?", (user_id,))  # noqa: S608
