@@ -114,7 +114,11 @@ class Catalogue:
         if len(item_ids) > REMEMBERED // 4:
             return self._index.find(self.file.ids, item_ids)
         known = self._rows
-        rows = [known.get(item) for item in item_ids]
+        try:
+            return np.fromiter(map(known.__getitem__, item_ids), np.int32, len(item_ids))
+        except KeyError:
+            # Some are asked for the first time.
+            rows = [known.get(item) for item in item_ids]
         if None in rows:
             if len(known) > REMEMBERED:
                 known.clear()
@@ -137,8 +141,12 @@ class Catalogue:
 
     def get(self, item_ids: Sequence[str], columns: Sequence[str]) -> Mapping[str, Picked]:
         """Some features of some items, an unknown item's as NOT_FOUND. Raises `StageFailed` for a column there is not."""
-        rows = self.rows_of(item_ids)
+        rows = self.rows_of(item_ids).astype(np.intp)
         unknown = rows < 0
+        some_unknown = bool(unknown.any())
+        nothing_absent = np.where(unknown, np.uint8(NOT_STORED), np.uint8(0))
+        # Most columns share it.
+        nothing_absent.flags.writeable = False
         views: dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]] = {}
         picked = {}
         for name in columns:
@@ -146,22 +154,28 @@ class Catalogue:
             if column.view not in views:
                 statuses = np.where(unknown, np.uint8(NOT_FOUND), self.file.statuses[column.view][rows])
                 views[column.view] = statuses, np.where(unknown, 0, self.file.event_times_us[column.view][rows])
-            absent = np.zeros(len(rows), np.uint8) if column.absent is None else column.absent[rows]
-            absent[unknown] = NOT_STORED
-            picked[name] = Picked(self._values(name, column, rows, absent), absent, *views[column.view])
+            absent = nothing_absent
+            if column.absent is not None:
+                absent = np.where(unknown, np.uint8(NOT_STORED), column.absent[rows])
+            gaps = absent > 0 if some_unknown or column.absent is not None else None
+            picked[name] = Picked(self._values(name, column, rows, gaps), absent, *views[column.view])
         return picked
 
     def _values(
-        self, name: str, column: Column, rows: Rows, absent: NDArray[np.uint8]
+        self, name: str, column: Column, rows: NDArray[np.intp], gaps: Mask | None
     ) -> NDArray[np.generic] | list[str | None] | list[list[str]] | list[NDArray[np.generic]]:
         if column.kind == "number":
             values = column.values[rows]
-            values[absent > 0] = np.nan if values.dtype.kind == "f" else 0
+            if gaps is not None:
+                values[gaps] = np.nan if values.dtype.kind == "f" else 0
             return values
         if column.offsets is None:
             assert column.vocabulary is not None, "categories have a vocabulary"
-            return self._texts(name, column.vocabulary, np.where(absent > 0, -1, column.values[rows]))
-        begins, ends = column.offsets[rows], np.where(absent > 0, column.offsets[rows], column.offsets[rows + 1])
+            codes = column.values[rows]
+            return self._texts(name, column.vocabulary, codes if gaps is None else np.where(gaps, -1, codes))
+        begins, ends = column.offsets[rows], column.offsets[rows + 1]
+        if gaps is not None:
+            ends = np.where(gaps, begins, ends)
         bounds = list(zip(begins.tolist(), ends.tolist(), strict=True))
         if column.vocabulary is None:
             return [column.values[begin:end] for begin, end in bounds]
@@ -177,8 +191,11 @@ class Catalogue:
     def _texts(self, name: str, vocabulary: Strings, codes: NDArray[np.int32]) -> list[str | None]:
         """The text of each code; None for -1."""
         if len(vocabulary) <= len(codes):
-            words = self.once(("words", name), [f"column:{name}"], lambda: [*vocabulary.to_list(), None])
-            return [words[code] for code in codes.tolist()]
+            words = self.once(
+                ("words", name), [f"column:{name}"], lambda: np.array([*vocabulary.to_list(), None], dtype=np.object_)
+            )
+            texts_of: list[str | None] = words[codes].tolist()
+            return texts_of
         known = codes >= 0
         texts = iter(vocabulary.take(codes[known]))
         return [next(texts) if has else None for has in known.tolist()]
