@@ -12,10 +12,11 @@ from banquet.core.erasure import ErasedPlace
 from banquet.core.errors import BanquetError, StageFailed
 from banquet.features.layout import read_layout
 from banquet.features.stored_person import count_in, count_rows, erase_from, files_of_users
-from banquet.feedback.erase import count_user, is_erased_online
+from banquet.feedback.erase import count_user as count_events
 from banquet.feedback.erase import erase_user as erase_events
+from banquet.feedback.erase import is_erased_online
+from banquet.stages.sinks.served_files import count_user as count_served
 from banquet.stages.sinks.served_files import erase_user as erase_served
-from banquet.stages.sinks.served_files import served_files
 
 if TYPE_CHECKING:
     import threading
@@ -49,7 +50,7 @@ class Events:
         return erase_events(self.log_folder, self.state_path, user_id)
 
     def count(self, user_id: str) -> int:
-        return count_user(self.log_folder, self.state_path, user_id)
+        return count_events(self.log_folder, self.state_path, user_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,7 @@ class ServedLog:
         return sum(erase_served(self.folder, known) for known in self.names(user_id))
 
     def count(self, user_id: str) -> int:
-        files = [(path, "user_id") for path in served_files(self.folder)]
-        return sum(count_in(files, known) for known in self.names(user_id))
+        return sum(count_served(self.folder, known) for known in self.names(user_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +119,9 @@ class TrainingTables:
         return sum(erase_user(folder, known) for folder in self._folders() for known in self.names(user_id))
 
     def count(self, user_id: str) -> int:
-        names = ("interactions.parquet", "users.parquet", "served.parquet")
-        files = [(folder / name, "user_id") for folder in self._folders() for name in names]
-        return sum(count_in(files, known) for known in self.names(user_id))
+        from banquet.training.served.erase import count_user  # noqa: PLC0415 - as above
+
+        return sum(count_user(folder, known) for folder in self._folders() for known in self.names(user_id))
 
     def _folders(self) -> list[Path]:
         return sorted(path.parent for path in self.workspace.glob("*/dataset.json"))

@@ -41,7 +41,6 @@ from banquet.stages.selectors.mmr import Mmr
 from banquet.stages.selectors.top_k import TopK
 from banquet.stages.sinks.answer_log import AnswerLog
 from banquet.stages.sinks.metrics import Metrics
-from banquet.stages.sinks.pseudonymous import Pseudonymous
 from banquet.stages.sinks.served_log import ServedLog
 from banquet.stages.sinks.user_defaults import UserDefaults
 from banquet.stages.sources.cascade import Cascade
@@ -215,6 +214,11 @@ def read_vectors(release: Path, version: str) -> tuple[ItemVectors, int]:
     return ItemVectors(version, manifest.schema.item_ids, vectors), vectors.shape[1]
 
 
+def _served_log(settings: Settings) -> ServedLog:
+    pseudonyms = pseudonyms_in_force(settings)
+    return ServedLog(settings.served_folder, **settings.served.model_dump(), name_user=pseudonyms.of if pseudonyms else str)
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     """Open everything a gateway serves with, and close it again. Raises `BadSettings` or `BadRelease` before anything serves."""
@@ -230,7 +234,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     its = settings.features
     users = open_user_reader(repo, settings.catalogue, its.user_read_ms / 1e3, its.mode, its.context)
     events = FileEventLog(settings.feedback / "log")
-    served_log = ServedLog(settings.served_folder, **settings.served.model_dump()) if settings.served_log else None
+    served_log = _served_log(settings) if settings.served_log else None
     host = TorchServeClient(torchserve_address(settings))
 
     def first_canary(model: str) -> ModelJob | None:
@@ -243,10 +247,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
 
     handover = Handover(follower, release.name, schema, ask, list(INPUTS))
     models = Batcher(host, lane_limits(settings), first_canary)
-    kept: tuple[Sink, ...] = () if served_log is None else (served_log,)
-    if (pseudonyms := pseudonyms_in_force(settings)) is not None:
-        kept = tuple(Pseudonymous(sink, pseudonyms) for sink in kept)
-    sinks: tuple[Sink, ...] = (Metrics(), UserDefaults(schema), AnswerLog(), *kept)
+    sinks: tuple[Sink, ...] = (Metrics(), UserDefaults(schema), AnswerLog(), *((served_log,) if served_log else ()))
     stages = Stages(models, users, schema, vectors, vector_size, sinks)
 
     async def users_can_be_read() -> None:
