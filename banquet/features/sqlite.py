@@ -58,6 +58,9 @@ class SqliteCells:
         try:
             connection = self._connected()
             connection.execute("BEGIN")
+            if not any(keys):
+                # Without a key to ask for, at least whether the file can be read.
+                connection.execute("PRAGMA schema_version")
             rows = [_read(connection, project, part, its) for part, its in zip(parts, keys, strict=True)]
             connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
