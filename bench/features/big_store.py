@@ -51,7 +51,7 @@ USER_PROFILE = {"gender": "STRING", "age": "INT64"}
 USER_ACTIVITY = {"history": "STRING_LIST", "interaction_count": "INT64"}
 
 
-def _view(name: str, features: Mapping[str, str]) -> View:
+def view_of(name: str, features: Mapping[str, str]) -> View:
     entity = name.partition("_")[0]
     return View(name, name, entity, (f"{entity}_id",), ("STRING",), features, own_key=f"{entity}_id")
 
@@ -59,8 +59,8 @@ def _view(name: str, features: Mapping[str, str]) -> View:
 LAYOUT = Layout(
     PROJECT,
     "",
-    (_view("user_profile", USER_PROFILE), _view("user_activity", USER_ACTIVITY)),
-    (_view("item_profile", ITEM_PROFILE), _view("item_activity", ITEM_ACTIVITY)),
+    (view_of("user_profile", USER_PROFILE), view_of("user_activity", USER_ACTIVITY)),
+    (view_of("item_profile", ITEM_PROFILE), view_of("item_activity", ITEM_ACTIVITY)),
 )
 KEYS = {"user": KeyFormat("user_id", "STRING"), "item": KeyFormat("item_id", "STRING")}
 Cells = dict[str, bytes]
@@ -87,29 +87,29 @@ def fill(store: BigStore, items: int, users: int, catalogue: Path) -> None:
     draw = random.Random(7)
     store.write("item_profile", ((item_id(number), _profile(draw, number)) for number in range(items)))
     store.write("item_activity", ((item_id(number), activity(draw.randrange(1000))) for number in range(items)))
-    store.write("user_profile", ((f"u{number}", {"gender": _text("F"), "age": _whole(number % 90)}) for number in range(users)))
+    store.write("user_profile", ((f"u{number}", {"gender": text("F"), "age": whole(number % 90)}) for number in range(users)))
     histories = ([item_id(draw.randrange(items)) for _ in range(HISTORY)] for _ in range(users))
     store.write(
         "user_activity",
-        ((f"u{n}", {"history": _texts(its), "interaction_count": _whole(HISTORY)}) for n, its in enumerate(histories)),
+        ((f"u{n}", {"history": texts(its), "interaction_count": whole(HISTORY)}) for n, its in enumerate(histories)),
     )
 
 
 def activity(count: int) -> Cells:
     """What a push writes of one item."""
     counts = {"interaction_count": count, "rating_count": count // 2, "clicks_24h": count % 7, "clicks_7d": count % 31}
-    return {**{name: _whole(number) for name, number in counts.items()}, "rating_mean": b"\x35" + struct.pack("<f", 3.5)}
+    return {**{name: whole(number) for name, number in counts.items()}, "rating_mean": b"\x35" + struct.pack("<f", 3.5)}
 
 
 class BigSqlite:
     """A SQLite file in Feast's layout."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, layout: Layout = LAYOUT) -> None:
         self.file = work / "online_store.db"
         self.repo = _repo(work, SqliteStore(self.file), f"online_store:\n  type: sqlite\n  path: {self.file}\n")
         with closing(sqlite3.connect(self.file)) as connection:
             connection.execute("PRAGMA journal_mode = wal")
-            for view in LAYOUT.views:
+            for view in layout.views:
                 connection.execute(
                     f'CREATE TABLE "{PROJECT}_{view.table}" (entity_key BLOB, feature_name TEXT, value BLOB, value_text TEXT,'
                     " vector_value BLOB, event_ts timestamp, created_ts timestamp, PRIMARY KEY(entity_key, feature_name))"
@@ -195,10 +195,10 @@ def _repo(work: Path, store: Store, online: str) -> FeatureRepo:
 def _profile(draw: random.Random, number: int) -> Cells:
     return {
         "available": b"\x38\x01",
-        "title": _text(f"Item number {number}"),
-        "colour": _text(draw.choice(COLOURS)),
-        "genres": _texts(draw.sample(GENRES, draw.randrange(3))),
-        "year": _whole(draw.randrange(1950, 2026)),
+        "title": text(f"Item number {number}"),
+        "colour": text(draw.choice(COLOURS)),
+        "genres": texts(draw.sample(GENRES, draw.randrange(3))),
+        "year": whole(draw.randrange(1950, 2026)),
         **{f"number_{column}": b"\x29" + struct.pack("<d", draw.random()) for column in range(SPARE)},
     }
 
@@ -211,15 +211,15 @@ def _varint(number: int) -> bytes:
     return bytes([*groups, number])
 
 
-def _whole(number: int) -> bytes:
+def whole(number: int) -> bytes:
     return b"\x20" + _varint(number)
 
 
-def _text(text: str) -> bytes:
-    body = text.encode()
+def text(word: str) -> bytes:
+    body = word.encode()
     return b"\x12" + _varint(len(body)) + body
 
 
-def _texts(texts: list[str]) -> bytes:
-    body = b"".join(b"\x0a" + _text(text)[1:] for text in texts)
+def texts(words: list[str]) -> bytes:
+    body = b"".join(b"\x0a" + text(word)[1:] for word in words)
     return b"\x62" + _varint(len(body)) + body

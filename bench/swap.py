@@ -1,0 +1,307 @@
+"""`python -m bench swap`: what a new catalogue version costs the callers of a million items, and what it takes to make."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import struct
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import yaml
+
+from banquet.app.settings import read_settings
+from banquet.features.layout import LAYOUT_FILE, Layout
+from banquet.releases import registry
+from banquet.releases.manifest import load
+from banquet.v1 import recommendation_pb2 as pb
+from banquet.wire.catalogue_file import CatalogueReader, read_pointer
+from banquet.wire.changed_items import ChangedItems
+from bench import report, stacks, workspace
+from bench.answers import describe, requests_for
+from bench.features.big_store import BigSqlite, activity, item_id, text, texts, view_of, whole
+from bench.load import Outcome, Target, closed_loop, open_loop
+from bench.measure import METHOD
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable, Iterator, Mapping
+
+    from banquet.app.settings import Settings
+    from banquet.wire.schema import Feature, FeatureSchema
+    from bench.features.big_store import Cells
+
+COLUMNS = 20
+USERS = 200
+HISTORY = 20
+COUNTERS = {
+    "interaction_count": "INT64",
+    "rating_count": "INT64",
+    "rating_mean": "FLOAT",
+    "clicks_24h": "INT64",
+    "clicks_7d": "INT64",
+}
+TYPES = {"category": "STRING", "categories": "STRING_LIST", "number": "DOUBLE"}
+SETTLED_S = 3.0
+PATIENCE_S = 300.0
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    workspace.add_arguments(parser)
+    parser.add_argument("--items", type=int, default=1_000_000, help="items in the catalogue")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of each phase")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of a quiet phase and one with swaps")
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between pushes, each of which makes a version")
+    parser.add_argument("--pushed", type=int, default=100, help="items per push")
+    parser.add_argument("--share", type=float, default=0.3, help="load, as a share of what one caller after the other gets")
+
+
+def run(arguments: Namespace) -> None:
+    settings = workspace.prepare(arguments)
+    release = registry.resolve(settings.releases, settings.release or None)
+    with TemporaryDirectory(prefix="bench-swap-") as name:
+        bench = SwapBench(Path(name), settings, release, arguments)
+        built = bench.build()
+        served = bench.serve()
+    workload = {name: getattr(arguments, name) for name in ("items", "seconds", "rounds", "every", "pushed", "limit")}
+    found = {**report.circumstances(workload | {"columns": COLUMNS}), "build": built, **served}
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps({name: found[name] for name in ("build", "p99_ratio", "quiet", "swaps", "memory_mb")}, indent=1))
+
+
+class SwapBench:
+    """A workspace of its own with the release that was there, and a store of many items that fits it."""
+
+    def __init__(self, folder: Path, settings: Settings, release: Path, arguments: Namespace) -> None:
+        self._arguments = arguments
+        self._repo = folder / "repo"
+        self._repo.mkdir()
+        schema = load(release).schema
+        self._layout = layout_of(schema)
+        self._store = BigSqlite(self._repo, self._layout)
+        (folder / "var").mkdir()
+        (folder / "var/releases").symlink_to(settings.releases.absolute())
+        told = {
+            "workspace": str(folder / "var"),
+            "feature_repo": str(self._repo),
+            "model_store": str(settings.model_store.absolute()),
+            "release": release.name,
+            "metrics_port": 0,
+            "max_latency_ms": 2000,
+            "served_log": False,
+            "placements_file": str(_patient_placements(folder)),
+            "torchserve": {"backend": settings.torchserve.backend, "response_timeout_s": 60},
+        }
+        self._settings_file = folder / "settings.yaml"
+        self._settings_file.write_text(yaml.safe_dump(told))
+        self._settings = read_settings(self._settings_file)
+        self.catalogue = self._settings.catalogue
+        self._fill(schema)
+
+    def build(self) -> dict[str, Any]:
+        """The catalogue from nothing, in a process of its own: seconds, megabytes of files and of that process at most."""
+        command = [sys.executable, "-c", "from banquet.app.cli import main; main()", "features", "build-catalogue", "--json"]
+        child = subprocess.Popen(
+            [*command, "--repo", str(self._repo), "--catalogue", str(self.catalogue)], stdout=subprocess.PIPE, text=True
+        )
+        most = 0
+        process = psutil.Process(child.pid)
+        while child.poll() is None:
+            most = max(most, _rss(process))
+            time.sleep(0.1)
+        assert child.stdout is not None, "it is piped"
+        built = json.loads(child.stdout.read())
+        size = sum(path.stat().st_size for path in self.catalogue.rglob("*") if path.is_file())
+        return {
+            "items": built["items"],
+            "columns": built["columns"],
+            "scan_s": built["scan_ms"] / 1e3,
+            "publish_s": built["publish_ms"] / 1e3,
+            "files_mb": size / 2**20,
+            "store_mb": self._store.file.stat().st_size / 2**20,
+            "builder_peak_mb": most / 2**20,
+        }
+
+    def serve(self) -> dict[str, Any]:
+        """Phases without and with new versions, in turns, under the same load."""
+        with stacks.banquet_up(self._settings, self._settings_file) as served:
+            self._wait_until_followed()
+            return asyncio.run(self._measure(served))
+
+    async def _measure(self, served: stacks.Served) -> dict[str, Any]:
+        its = self._arguments
+        requests = requests_for([f"u{number}" for number in range(USERS)], placement=workspace.PLACEMENT, limit=its.limit)
+        quiet, swaps = Outcome(), Outcome()
+        async with Target(served.address, METHOD, requests, connections=4) as target:
+            alone = await closed_loop(target, concurrency=1, seconds=5.0)
+            rate = its.share * alone.rps
+            with self._pushing():
+                await open_loop(target, rate_per_s=rate, seconds=SETTLED_S + its.every)
+            for turn in range(its.rounds):
+                await asyncio.sleep(SETTLED_S)
+                _add(quiet, await open_loop(target, rate_per_s=rate, seconds=its.seconds, seed=turn))
+                with self._pushing():
+                    _add(swaps, await open_loop(target, rate_per_s=rate, seconds=its.seconds, seed=turn))
+            memory = _memory(served.pid)
+        take_ms = self._take_ms()
+        return {
+            "rate_per_s": rate,
+            "p99_ratio": swaps.percentile_ms(99) / quiet.percentile_ms(99),
+            "quiet": _summary(quiet),
+            "swaps": _summary(swaps),
+            "reader_takes_a_version_ms": take_ms,
+            "memory_mb": memory,
+        }
+
+    @contextmanager
+    def _pushing(self) -> Iterator[None]:
+        """Pushes through Banquet, one after the other, from a thread of its own."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._push_on, args=(stop.wait,))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _push_on(self, wait: Callable[[float], bool]) -> None:
+        draw = random.Random(1)
+        while not wait(self._arguments.every):
+            ids = [item_id(draw.randrange(self._arguments.items)) for _ in range(self._arguments.pushed)]
+            self._store.write("item_activity", ((item, activity(draw.randrange(9999))) for item in ids))
+            ChangedItems(self.catalogue).add(ids)
+
+    def _take_ms(self) -> list[float]:
+        """What a reader that has the version before needs for the next one, mapping and checking included."""
+        reader, took_ms = CatalogueReader(self.catalogue), []
+        versions = sorted(self.catalogue.glob("[0-9a-f]" * 16 + ".json"), key=lambda path: path.stat().st_mtime)[-3:]
+        for path in versions:
+            began_s = time.perf_counter()
+            reader.read(path.stem)
+            took_ms.append((time.perf_counter() - began_s) * 1e3)
+        return took_ms
+
+    def _wait_until_followed(self) -> None:
+        """Until the builder that was started has read the whole store and confirms it."""
+        until_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until_s:
+            pointer = read_pointer(self.catalogue)
+            if pointer is not None and time.time() - pointer.confirmed_at_s < 1.0:
+                return
+            time.sleep(0.2)
+        raise stacks.NotStarted(f"the builder did not follow within {PATIENCE_S:.0f} s")
+
+    def _fill(self, schema: FeatureSchema) -> None:
+        items, draw = self._arguments.items, random.Random(7)
+        self.catalogue.mkdir(parents=True)
+        (self.catalogue / LAYOUT_FILE).write_text(self._layout.to_json())
+        known = {feature.name: feature for feature in (*schema.item, *schema.user)}
+        users, profile = self._layout.users, self._layout.items[0]
+        its = ((item_id(number), _cells(draw, profile.features, known, number)) for number in range(items))
+        self._store.write(profile.name, its)
+        self._store.write("item_activity", ((item_id(number), activity(draw.randrange(1000))) for number in range(items)))
+        for view in users:
+            rows = ((f"u{number}", _cells(draw, view.features, known, number)) for number in range(USERS))
+            self._store.write(view.name, rows)
+        histories = (
+            (f"u{n}", {"history": texts([item_id(draw.randrange(items)) for _ in range(HISTORY)])}) for n in range(USERS)
+        )
+        self._store.write("user_activity", histories)
+
+
+def layout_of(schema: FeatureSchema) -> Layout:
+    """Views that a release fits, with other columns up to `COLUMNS`."""
+    profile = {"available": "BOOL", "title": "STRING"}
+    profile |= {feature.name: TYPES[feature.kind] for feature in schema.item if feature.view == "item_profile"}
+    spare = max(0, COLUMNS - len(profile) - len(COUNTERS))
+    profile |= {f"number_{number}": "DOUBLE" for number in range(spare)}
+    users = {view: {f.name: TYPES[f.kind] for f in schema.user if f.view == view} for view in ("user_profile", "user_activity")}
+    users["user_activity"] |= {"history": "STRING_LIST"}
+    items = {"item_profile": profile, "item_activity": COUNTERS}
+    user_views, item_views = (tuple(view_of(name, features) for name, features in its.items()) for its in (users, items))
+    return Layout("banquet", "", user_views, item_views)
+
+
+def _cells(draw: random.Random, features: Mapping[str, str], known: dict[str, Feature], number: int) -> Cells:
+    return {name: _cell(draw, kind, known.get(name), number) for name, kind in features.items() if name != "history"}
+
+
+def _cell(draw: random.Random, kind: str, feature: Feature | None, number: int) -> bytes:
+    words = list(feature.vocabulary) if feature is not None and feature.vocabulary else []
+    match kind:
+        case "BOOL":
+            return b"\x38\x01"
+        case "STRING":
+            return text(draw.choice(words) if words else f"Item number {number}")
+        case "STRING_LIST":
+            return texts(draw.sample(words, min(2, len(words))))
+        case "INT64":
+            return whole(draw.randrange(1000))
+        case _:
+            return b"\x29" + struct.pack("<d", draw.random() * 10)
+
+
+def _patient_placements(folder: Path) -> Path:
+    """The packaged placements without caps per stage: a scan of a million items takes what it takes."""
+    body = yaml.safe_load((Path(__file__).parent.parent / "banquet/app/placements.yaml").read_text())
+    for placement in body["placements"].values():
+        placement.pop("budgets_ms", None)
+    path = folder / "placements.yaml"
+    path.write_text(yaml.safe_dump(body))
+    return path
+
+
+def _add(total: Outcome, outcome: Outcome) -> None:
+    total.samples += outcome.samples
+    total.failures += outcome.failures
+    total.elapsed_s += outcome.elapsed_s
+
+
+def _summary(outcome: Outcome) -> dict[str, Any]:
+    versions = {
+        pb.RecommendResponse.FromString(sample.answer).info.catalogue_version for sample in outcome.samples if sample.answer
+    }
+    percentiles = {f"p{percent}_ms": outcome.percentile_ms(percent) for percent in (50, 90, 99)}
+    degraded = describe(outcome.samples)["degradations"]
+    largest = max((sample.latency_s for sample in outcome.samples), default=0.0) * 1e3
+    return {
+        "answered": len(outcome.samples),
+        "failures": dict(outcome.failures),
+        "degradations": degraded,
+        "versions": len(versions),
+        **percentiles,
+        "max_ms": largest,
+    }
+
+
+def _memory(pid: int) -> dict[str, dict[str, float]]:
+    """Per process of ours: resident megabytes, and those that no other process shares."""
+    found: dict[str, dict[str, float]] = {}
+    for child in psutil.Process(pid).children(recursive=True):
+        try:
+            command, memory = " ".join(child.cmdline()), child.memory_full_info()
+        except psutil.NoSuchProcess:
+            continue
+        name = next(
+            (word for word in ("banquet.app.gateway", "banquet.app.builder", "model_service_worker") if word in command), ""
+        )
+        if name:
+            found[f"{name} {child.pid}"] = {"resident": memory.rss / 2**20, "own": memory.uss / 2**20}
+    return found
+
+
+def _rss(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
