@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def main() -> None:
 def places(settings: Settings) -> Sequence[Place]:
     """Where people are, in the order they are removed: what others are filled from comes first."""
     log_folder, state = settings.feedback / "log", settings.feedback / "consumer.db"
-    repo, names = FeatureRepo.open(settings.feature_repo), names_of(settings)
+    repo, names = FeatureRepo.open(settings.feature_repo), partial(names_of, settings)
     return (
         Events(log_folder, state),
         OfflineStore(repo, settings.catalogue),

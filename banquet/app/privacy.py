@@ -11,7 +11,6 @@ from banquet.core.errors import BadSettings
 from banquet.core.pseudonyms import Pseudonyms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from banquet.app.settings import Settings
@@ -42,13 +41,12 @@ def pseudonyms_in_force(settings: Settings) -> Pseudonyms | None:
     return open_pseudonyms(settings) if settings.privacy.pseudonyms else None
 
 
-def names_of(settings: Settings) -> Callable[[str], set[str]]:
-    """Under which names a user may have been written down: the id, and the pseudonym if there ever was a key."""
+def names_of(settings: Settings, user_id: str) -> set[str]:
+    """Under which names a user may have been written down: the id, and the pseudonym if there is a key by now."""
     file = settings.privacy.key_file or settings.workspace / "pseudonyms.key"
     if not (settings.privacy.pseudonyms or VARIABLE in os.environ or file.exists()):
-        return lambda user_id: {user_id}
-    pseudonyms = open_pseudonyms(settings)
-    return lambda user_id: {user_id, pseudonyms.of(user_id)}
+        return {user_id}
+    return {user_id, open_pseudonyms(settings).of(user_id)}
 
 
 def _make(file: Path) -> None:

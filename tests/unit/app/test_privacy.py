@@ -52,6 +52,6 @@ def test_without_the_setting_ids_stay_and_no_key_is_made(settings: Settings) -> 
     """A key of earlier days still tells under which name a user was written down."""
     plain = Settings(workspace=settings.workspace)
     assert pseudonyms_in_force(plain) is None
-    assert names_of(plain)("u1") == {"u1"}
+    assert names_of(plain, "u1") == {"u1"}
     known = open_pseudonyms(settings).of("u1")
-    assert names_of(plain)("u1") == {"u1", known}
+    assert names_of(plain, "u1") == {"u1", known}
