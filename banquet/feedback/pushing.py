@@ -30,9 +30,9 @@ class Pace:
     poll_s: float = 0.01
     batch_events: int = 2_000
     user_rows: int = 500
-    item_rows: int = 100
+    item_rows: int = 25
     items_every_s: float = 1.0
-    slid_rows: int = 50
+    slid_rows: int = 25
     remembered_days: int = 30
     offline_every_s: float = 30.0
 

