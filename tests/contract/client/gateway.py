@@ -95,6 +95,18 @@ class FakeGateway(
             uptime_s=12.5,
         )
 
+    def ForgetUser(self, request, context):
+        self._arrive("ForgetUser", request, context)
+        return operations_pb2.ForgetUserResponse(erasure=self._erasure())
+
+    def GetErasure(self, request, context):
+        self._arrive("GetErasure", request, context)
+        return operations_pb2.GetErasureResponse(erasure=self._erasure())
+
+    def _erasure(self) -> operations_pb2.Erasure:
+        places = [operations_pb2.ErasedPlace(place="events", removed=7, left=0 if self.ready else 2)]
+        return operations_pb2.Erasure(erasure_id="e1", done=self.ready, places=places, detail="" if self.ready else "no store")
+
     def _arrive(self, method, request, context) -> None:
         self.calls[method] += 1
         self.requests.append(request)

@@ -108,6 +108,19 @@ async def test_status_comes_back_typed(client):
     assert status.placements[0].sources == ("retrieval", "popular")
 
 
+async def test_an_erasure_comes_back_typed(client, gateway):
+    """Done with what was removed where, or pending with the id to ask again with."""
+    erasure = await client.forget("u7")
+    assert erasure.done
+    assert [(place.place, place.removed, place.left) for place in erasure.places] == [("events", 7, 0)]
+    # Whoever forgets has patience unless told otherwise.
+    assert gateway.seconds_left[-1] > 20
+    gateway.ready = False
+    pending = await client.erasure(erasure.erasure_id)
+    assert (pending.erasure_id, pending.done, pending.detail) == ("e1", False, "no store")
+    assert [request.user_id for request in gateway.requests[:1]] == ["u7"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [

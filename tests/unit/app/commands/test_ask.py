@@ -96,3 +96,26 @@ def test_a_slow_gateway_is_one_line_and_exit_code_1(run, gateway):
     result = run("recommend", "--user", "u7", "--timeout-ms", "100")
     assert result.exit_code == 1
     assert result.stderr.startswith("error: no answer from")
+
+
+def test_forgetting_shows_every_place(run, gateway):
+    """A table for people, JSON for programs."""
+    assert "events" in run("forget", "u7").stdout
+    assert gateway.requests[-1].user_id == "u7"
+    assert json.loads(run("forget", "u7", "--json").stdout)["places"] == [{"place": "events", "removed": 7, "left": 0}]
+
+
+def test_an_erasure_that_goes_on_is_exit_code_1(run, gateway):
+    """With what is in the way, and how to ask again."""
+    gateway.ready = False
+    result = run("forget", "u7")
+    assert result.exit_code == 1
+    assert "not done yet (no store)" in result.stdout
+    assert "banquet forget --id e1" in result.stdout
+    assert run("forget", "--id", "e1").exit_code == 1
+    assert gateway.requests[-1].erasure_id == "e1"
+
+
+def test_forgetting_needs_somebody(run):
+    """Neither nobody nor a user and an erasure at once."""
+    assert run("forget").exit_code == run("forget", "u7", "--id", "e1").exit_code == 2
