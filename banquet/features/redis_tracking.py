@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 CHANNEL = b"__redis__:invalidate"
+TRACKING = ("CLIENT", "TRACKING")
 
 
 class Tracking:
@@ -30,7 +31,7 @@ class Tracking:
         try:
             number = self._ask("CLIENT", "ID")
             wanted = [part for prefix in prefixes for part in ("PREFIX", prefix)]
-            self._ask("CLIENT", "TRACKING", "ON", "REDIRECT", number, "BCAST", *wanted)
+            self._ask(*TRACKING, "ON", "REDIRECT", number, "BCAST", *wanted)
             self._ask("SUBSCRIBE", CHANNEL)
             self.by_key = True
         except ResponseError:

@@ -1,10 +1,13 @@
 """The catalogue looks rows and attributes up."""
 
+import time
+
 import numpy as np
 import pytest
 
+from banquet.core.catalogue import Catalogue
 from banquet.core.errors import StageFailed
-from banquet.wire.catalogue_file import Column, Strings
+from banquet.wire.catalogue_file import CatalogueFile, Column, Strings
 from tests.fakes import make_catalogue
 
 
@@ -43,3 +46,39 @@ def test_holds_takes_truths_as_people_write_them() -> None:
     """`available=true` is a filter like any other."""
     assert make_catalogue(3).holds("available", ["True"]).tolist() == [True, True, False]
     assert make_catalogue(3).holds("available", ["false"]).tolist() == [False, False, True]
+
+
+def test_features_of_some_items_at_once() -> None:
+    """Numbers, texts and lists in the order asked for; nulls apart from zeros; an unknown item is NOT_FOUND."""
+    columns = {
+        "count": Column("number", "activity", np.array([0, 5, 0]), absent=np.array([0, 0, 1], np.uint8)),
+        "colour": Column("category", "profile", np.array([1, -1, 0], np.int32), Strings.of(["blue", "red"])),
+        "genres": Column(
+            "categories", "profile", np.array([0, 1, 1], np.int32), Strings.of(["a", "b"]), np.array([0, 2, 2, 3], np.int64)
+        ),
+        "vector": Column("numbers", "profile", np.array([0.5, 1.5], np.float32), offsets=np.array([0, 1, 2, 2], np.int64)),
+    }
+    views = ("activity", "profile")
+    file = CatalogueFile(
+        "0" * 16,
+        Strings.of(["i0", "i1", "i2"]),
+        columns,
+        {view: np.array([1, 1, 1], np.uint8) for view in views},
+        {view: np.array([7, 8, 9]) for view in views},
+    )
+    picked = Catalogue(file, 0.0).get(["i2", "nobody", "i1", "i0"], list(columns))
+    assert picked["count"].values.tolist() == [0, 0, 5, 0]
+    assert picked["count"].absent.tolist() == [1, 2, 0, 0]
+    assert picked["colour"].values == ["blue", None, None, "red"]
+    assert picked["genres"].values == [["b"], [], [], ["a", "b"]]
+    assert [numbers.tolist() for numbers in picked["vector"].values] == [[], [], [1.5], [0.5]]
+    assert picked["count"].statuses.tolist() == [1, 3, 1, 1]
+    assert picked["colour"].event_times_us.tolist() == [9, 0, 8, 7]
+
+
+def test_a_larger_catalogue_may_be_older(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound is per 100,000 items."""
+    catalogue = Catalogue(make_catalogue().file, time.time() - 3.0, fresh_s=2.0)
+    assert catalogue.is_stale()
+    monkeypatch.setattr("banquet.core.catalogue.FRESH_ITEMS", 5)
+    assert not catalogue.is_stale()

@@ -148,3 +148,12 @@ async def test_scores_that_came_with_the_candidates_are_kept() -> None:
     answer = await make_pipeline(sources=[Ranked("cascade", rows=[1, 2, 3])], scorer=scorer).run(make_query())
     assert answer.picks.rows.tolist() == [2, 3, 1]
     assert answer.degradations == []
+
+
+async def test_a_catalogue_past_its_bound_is_said() -> None:
+    """How old it is stands in every answer; that it is older than it may be, among what was lost."""
+    fresh = make_catalogue()
+    old = replace(fresh, confirmed_at_s=time.time() - 3.0, fresh_s=2.0)
+    answer = await make_pipeline().run(make_query(old))
+    assert answer.degradations == [Degradation("catalogue", "stale")]
+    assert (await make_pipeline().run(make_query(replace(fresh, fresh_s=2.0)))).degradations == []

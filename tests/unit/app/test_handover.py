@@ -1,0 +1,113 @@
+"""When a new catalogue version reaches queries."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+
+from banquet.app import handover as module
+from banquet.app.handover import Handover
+from banquet.core.errors import StageFailed
+from banquet.features.follower import CatalogueFollower
+from banquet.wire.catalogue_file import Column, write_catalogue
+from banquet.wire.schema import Feature, FeatureSchema
+
+SCHEMA = FeatureSchema(user=(), item=(Feature("year", "item_profile", "number"),), history_length=4, item_ids=("a",))
+
+
+def publish(folder, ids, name="year"):
+    columns = {name: Column("number", "item_profile", np.arange(len(ids), dtype=np.float32))}
+    return write_catalogue(folder, ids, columns, statuses={}, event_times_us={}, confirmed_at_s=time.time())
+
+
+class Models:
+    """Answers a canary or says why not, by model."""
+
+    def __init__(self) -> None:
+        self.reasons = {"retrieval": "", "ranking": ""}
+        self.asked = []
+
+    async def ask(self, model, catalogue):
+        self.asked.append((model, catalogue.version))
+        if self.reasons[model]:
+            raise StageFailed(self.reasons[model], "not now")
+
+
+@pytest.fixture
+def follower(tmp_path):
+    follower = CatalogueFollower(tmp_path, 0.01, gate=True)
+    yield follower
+    follower.stop()
+
+
+@pytest.fixture
+def models():
+    return Models()
+
+
+@pytest.fixture
+async def handover(follower, models, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LOOK_S", 0.005)
+    publish(tmp_path, ["a"])
+    follower.start()
+    handover = Handover(follower, "rel", SCHEMA, models.ask, list(models.reasons))
+    watch = asyncio.create_task(handover.watch())
+    yield handover
+    watch.cancel()
+
+
+async def until(true):
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)
+
+
+async def test_queries_get_a_version_when_every_model_answers_for_it(handover, follower, models, tmp_path):
+    """Until then they go on with the one before, and models that answered are not asked again."""
+    models.reasons["ranking"] = "stale_catalogue"
+    version = publish(tmp_path, ["a", "b"])
+    await until(lambda: models.asked.count(("ranking", version)) > 3)
+    assert follower.current().version != version
+    assert models.asked.count(("retrieval", version)) == 1
+    models.reasons["ranking"] = ""
+    await until(lambda: follower.current().version == version)
+
+
+@pytest.mark.parametrize("reason", ["stale_catalogue", "unavailable"])
+async def test_the_wait_is_bounded(handover, follower, models, tmp_path, monkeypatch, reason):
+    """Models that are never done, or that are gone, do not keep callers from new items."""
+    monkeypatch.setattr(module, "ENCODING_S", 0.05)
+    monkeypatch.setattr(module, "SILENT_S", 0.05)
+    models.reasons["retrieval"] = reason
+    version = publish(tmp_path, ["a", "b"])
+    await until(lambda: follower.current().version == version)
+
+
+async def test_a_catalogue_that_the_release_does_not_fit_is_refused_by_the_features_name(handover, follower, models, tmp_path):
+    """The old version goes on serving; one that fits again is taken."""
+    before = follower.current().version
+    other = publish(tmp_path, ["a"], name="price")
+    await until(lambda: handover._trouble)
+    with pytest.raises(StageFailed, match=rf"release rel does not fit catalogue {other}: feature 'year'"):
+        await handover.check_newest()
+    await handover.check_in_force()
+    assert follower.current().version == before
+    assert not models.asked
+    fits = publish(tmp_path, ["a", "c"])
+    await until(lambda: follower.current().version == fits)
+    await until(lambda: not handover._trouble)
+    await handover.check_newest()
+
+
+async def test_a_first_catalogue_that_does_not_fit_is_said_by_name(follower, models, tmp_path):
+    """There is none to go on with: callers get what needs no models, and the gateway is not ready."""
+    handover = Handover(follower, "rel", SCHEMA, models.ask, ["retrieval"])
+    with pytest.raises(StageFailed, match="no_catalogue"):
+        await handover.check_in_force()
+    publish(tmp_path, ["a"], name="price")
+    follower.start()
+    with pytest.raises(StageFailed, match="'year'"):
+        await handover.check_in_force()
