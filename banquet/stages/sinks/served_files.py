@@ -14,14 +14,13 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-    import pyarrow as pa
 
 HOUR = "%Y-%m-%dT%H"
 # A flush takes less than a second: a hidden file as old as this belonged to a process that died.
@@ -102,25 +101,25 @@ def write_parquet(place: Path, row_groups: Iterable[pa.Table]) -> int:
     The hidden file is there before the first row group is asked for: `erase_user` waits for it.
     """
     part = place.with_name(f".{place.name}.part")
-    part.touch()
     writer: pq.ParquetWriter | None = None
     try:
-        for rows in row_groups:
-            writer = writer or pq.ParquetWriter(
-                part,
-                rows.schema,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=_DICTIONARY,
-                write_statistics=_STATISTICS,
-                store_schema=False,
-            )
-            writer.write_table(rows)
-        if writer is None:
-            return 0
-        writer.close()
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        # Arrow's own file: one of Python's would want the interpreter for every page.
+        with pa.OSFile(str(part), "wb") as file:
+            for rows in row_groups:
+                writer = writer or pq.ParquetWriter(
+                    file,
+                    rows.schema,
+                    compression="zstd",
+                    compression_level=1,
+                    use_dictionary=_DICTIONARY,
+                    write_statistics=_STATISTICS,
+                    store_schema=False,
+                )
+                writer.write_table(rows)
+            if writer is None:
+                return 0
+            writer.close()
+        _sync(part)
         size = part.stat().st_size
         part.replace(place)
         return size
@@ -172,6 +171,11 @@ def _erase_from(path: Path, user_id: str) -> int:
         if not write_parquet(path, (group for group in others if group.num_rows)):
             path.unlink(missing_ok=True)
     return erased
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _size(path: Path) -> int:

@@ -10,23 +10,22 @@ from collections import deque
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from prometheus_client import Counter
 
 from banquet.stages.sinks.served_files import Shelf, hour_of, mark_of
-from banquet.stages.sinks.served_rows import Taken, is_whole, rows_of, types_of
+from banquet.stages.sinks.served_rows import Taken, is_whole, keep_pandas_out, rows_of, types_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-    import pyarrow as pa
 
     from banquet.core.stages import Answer
 
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 4_096
-ROW_GROUP = 512
+ROW_GROUP = 256
 FLUSH_S = 30.0
 SWEEP_S = 60.0
 POLL_S = 0.5
@@ -60,6 +59,7 @@ class ServedLog:
         flush_s: float = FLUSH_S,
         name_user: Callable[[str], str] = str,
     ) -> None:
+        keep_pandas_out()
         self._shelf = Shelf(folder, retention_hours=retention_hours, max_bytes=max_mb << 20)
         self._sampled_below = round(sample_rate * _HASHES)
         self._max_waiting = max_waiting
@@ -126,6 +126,7 @@ class ServedLog:
                 log.exception("the answer to request %s is missing in the served log", taken[0].answer.query.request_id)
         else:
             self._types = {name: kind for name, kind in types.items() if is_whole(kind)}
+            pa.default_memory_pool().release_unused()
             WRITTEN.inc(len(taken))
             WRITTEN_BYTES.inc(written_bytes)
 

@@ -1,6 +1,8 @@
 """The served log holds what the models saw, and never holds up an answer."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -19,6 +21,8 @@ from banquet.stages.sinks.served_files import Shelf, count_user, erase_user, hou
 from banquet.stages.sinks.served_log import DROPPED, ServedLog
 from banquet.stages.sinks.served_rows import Taken, best_first, rows_of
 from tests.fakes import make_query
+
+PROJECT = Path(__file__).parents[4]
 
 
 def make_answer(request_id: str = "r1", user_id: str = "u1", chances: object = None, **values: object) -> Answer:
@@ -227,3 +231,22 @@ def test_users_can_be_written_under_other_names(tmp_path: Path) -> None:
     assert erase_user(tmp_path, "hash-of-12") == 1
     log.close()
     assert rows(tmp_path) == []
+
+
+def test_writing_does_not_load_pandas(tmp_path: Path) -> None:
+    """A gateway would pay 40 MB and a third of a second, in the middle of serving."""
+    code = """
+import pathlib, sys
+from tests.unit.stages.sinks.test_served_log import ServedLog, make_answer
+for module in [name for name in sys.modules if name.split(".")[0] == "pandas"]: raise SystemExit(f"{module} by the test")
+log = ServedLog(pathlib.Path(sys.argv[1]))
+log.take(make_answer())
+log.close()
+assert log.dropped == 0
+assert "pandas" not in sys.modules
+import pyarrow
+assert list(pyarrow.table({"a": [1]}).to_pandas()["a"]) == [1]
+"""
+    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False, cwd=PROJECT)
+    assert ran.returncode == 0, ran.stderr
+    assert len(served_files(tmp_path)) == 1
