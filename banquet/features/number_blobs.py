@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,6 +77,17 @@ def _one(blob: bytes | None, dtype: np.dtype[Any], missing: float) -> tuple[Any,
         value = decode(blob or b"")
     except BadValue:
         value = None
-    if not isinstance(value, int if dtype.kind in "ib" else (int, float)):
-        return missing, STORED_NULL
-    return value, 0
+    return (value, 0) if fits(value, dtype) else (missing, STORED_NULL)
+
+
+def fits(value: object, dtype: np.dtype[Any] | type[np.generic]) -> bool:
+    """Whether a value is a number that an array of this type can hold as it is, floats to their precision."""
+    match np.dtype(dtype).kind:
+        case "b":
+            return isinstance(value, bool)
+        case "i":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case _:
+            if not isinstance(value, (int, float)) or isinstance(value, bool):
+                return False
+            return not math.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from banquet.features.encoding import BadValue, decode
-from banquet.features.number_blobs import numbers_of
+from banquet.features.number_blobs import fits, numbers_of
 from banquet.wire.columns import NOT_STORED, STORED_NULL, Column, Strings
 
 if TYPE_CHECKING:
@@ -149,10 +149,12 @@ class CodedColumn:
             return None
         if self.kind == "category":
             return value if isinstance(value, str) else None
-        kinds = str if self.kind == "categories" else (int, float)
-        if not isinstance(value, list) or not all(isinstance(each, kinds) for each in value):
+        if not isinstance(value, list):
             return None
-        return tuple(value) if self.kind == "categories" else np.array(value, self._dtype)
+        if self.kind == "categories":
+            return tuple(value) if all(isinstance(each, str) for each in value) else None
+        assert self._dtype is not None, "lists of numbers have a type"
+        return np.array(value, self._dtype) if all(fits(each, self._dtype) for each in value) else None
 
     def _tidy(self) -> None:
         """Forget values that no row has any more, once they are many."""

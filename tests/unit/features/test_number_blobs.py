@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from banquet.features.encoding import decode
 from banquet.features.number_blobs import numbers_of
+from banquet.features.table_columns import column_for
 
 
 def varint(number: int) -> bytes:
@@ -53,3 +54,27 @@ def test_a_number_of_an_older_type_is_still_one() -> None:
     """A double under a feature that is a float by now, and a whole number under one of floats."""
     numbers, absent = numbers_of([b"\x29" + struct.pack("<d", 2.5), b"\x20\x07"], "FLOAT", np.dtype(np.float32), np.nan)
     assert (numbers.tolist(), absent.tolist()) == ([2.5, 7.0], [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "expected"),
+    [
+        ("INT64_LIST", [float("inf")], None),
+        ("INT64_LIST", [1.5], None),
+        ("BOOL_LIST", [1.0], None),
+        ("FLOAT_LIST", [1e300], None),
+        ("FLOAT_LIST", [0.5, float("inf")], [0.5, float("inf")]),
+        ("DOUBLE_LIST", [1e300], [1e300]),
+    ],
+)
+def test_a_list_of_an_older_type_is_taken_only_if_it_fits(kind: str, stored: list[float], expected: list[float] | None) -> None:
+    """Otherwise it is as a null: no build ends over it."""
+    body = struct.pack(f"<{len(stored)}d", *stored)
+    blob = bytes([0x7A, len(body) + 2, 0x0A, len(body)]) + body
+    column = column_for(kind, "view")
+    assert column is not None
+    column.grow(1)
+    column.put(np.array([0]), [blob])
+    taken = column.taken(np.array([0]))
+    assert taken.values.tolist() == (expected or [])
+    assert (taken.absent is None) == (expected is not None)
