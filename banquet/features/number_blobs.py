@@ -90,4 +90,4 @@ def fits(value: object, dtype: np.dtype[Any] | type[np.generic]) -> bool:
         case _:
             if not isinstance(value, (int, float)) or isinstance(value, bool):
                 return False
-            return not math.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)  # type: ignore[arg-type]
+            return not math.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
