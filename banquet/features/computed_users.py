@@ -6,7 +6,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from banquet.core.errors import StageFailed
 from banquet.features.definitions import Projection
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from banquet.features.on_demand import OnDemandViews
     from banquet.features.repo import FeatureRepo
     from banquet.features.user_rows import UserRows
+
+    Row: TypeAlias = "Sequence[StoredRow | StageFailed]"
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ class ComputedUsers:
         self,
         rows: UserRows,
         asks: Sequence[Ask],
-        stored: Sequence[Sequence[StoredRow | StageFailed]],
+        stored: Sequence[Row],
         users: Sequence[UserFeatures | StageFailed],
     ) -> list[UserFeatures | StageFailed]:
         """The rows with their computed features; without them, and with a note, where the views' code fails."""
@@ -50,37 +52,36 @@ class ComputedUsers:
             self._thread, self._compute, rows, [asks[number] for number in good], [stored[number] for number in good]
         )
         # Whoever stops waiting must not stop what the next one waits for.
-        columns = await asyncio.shield(work)
-        for at, number in enumerate(good):
+        for number, computed in zip(good, await asyncio.shield(work), strict=True):
             user = users[number]
             assert not isinstance(user, StageFailed), "these were left out"
-            if columns is None:
+            if computed is None:
                 outcome[number] = replace(user, notes=(*user.notes, "not_computed"))
             else:
-                outcome[number] = rows.with_computed(user, {name: blobs[at] for name, blobs in columns.items()})
+                outcome[number] = rows.with_computed(user, computed)
         return outcome
 
     def close(self) -> None:
         self._thread.shutdown(wait=False)
 
-    def _compute(
-        self, rows: UserRows, asks: Sequence[Ask], stored: Sequence[Sequence[StoredRow | StageFailed]]
-    ) -> dict[str, list[bytes]] | None:
+    def _compute(self, rows: UserRows, asks: Sequence[Ask], stored: Sequence[Row]) -> list[dict[str, bytes] | None]:
+        """Each user's computed features by column; None where that failed. One user's failure costs nobody else's."""
         from banquet.features.on_demand import OnDemandViews  # noqa: PLC0415 - Feast takes seconds
 
         try:
             if self._views is None or self._rows is not rows:
                 self._views, self._rows = OnDemandViews(self._repo), rows
-            return self._run(self._views, rows, asks, stored)
+            columns = self._run(self._views, rows, asks, stored)
+            return [{name: blobs[at] for name, blobs in columns.items()} for at in range(len(asks))]
         except Exception as error:  # noqa: BLE001 - the code in the views is the user's own
+            if len(asks) > 1:
+                return [self._compute(rows, [ask], [its])[0] for ask, its in zip(asks, stored, strict=True)]
             if str(error) != self._trouble:
                 log.warning("on-demand views cannot be computed: %r", error)
             self._trouble = str(error)
-            return None
+            return [None]
 
-    def _run(
-        self, views: OnDemandViews, rows: UserRows, asks: Sequence[Ask], stored: Sequence[Sequence[StoredRow | StageFailed]]
-    ) -> dict[str, list[bytes]]:
+    def _run(self, views: OnDemandViews, rows: UserRows, asks: Sequence[Ask], stored: Sequence[Row]) -> dict[str, list[bytes]]:
         from banquet.features.on_demand import serialized  # noqa: PLC0415 - as above
 
         inputs: dict[str, list[bytes | None]] = {}
@@ -93,7 +94,7 @@ class ComputedUsers:
             for name, kind in zip(source.view.asked, source.view.key_types, strict=True):
                 own = name == source.view.own_key
                 parts = [ask.user_id if own else context.get(name) for ask, context in zip(asks, contexts, strict=True)]
-                inputs[name] = list(serialized([_as(kind, part) for part in parts], kind))
+                inputs[name] = list(serialized([_key_part(kind, part) for part in parts], kind))
         for view in rows.computed:
             data = views.request_data(view.registered)
             for name, kind in data.items():
@@ -107,6 +108,14 @@ def _cell(row: StoredRow | StageFailed, at: int) -> bytes | None:
     if isinstance(row, StageFailed) or not row[1]:
         return None
     return row[1][at]
+
+
+def _key_part(kind: str, text: str | None) -> object:
+    """None for what cannot be in a key: nothing is stored under it either."""
+    try:
+        return _as(kind, text)
+    except ValueError:
+        return None
 
 
 def _as(kind: str, text: str | None) -> object:

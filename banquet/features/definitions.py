@@ -51,7 +51,7 @@ class Computed:
 class Definitions:
     """A project's views by the names that references use (`view`, `view@v2`), its on-demand views and its feature services.
 
-    `own_keys` maps an entity to its join key.
+    `own_keys` maps an entity, and the role that its tag `banquet` gives it, to its join key.
     """
 
     project: str

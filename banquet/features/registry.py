@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
     Stored: TypeAlias = "FeatureView | OnDemandFeatureView"
 
+ROLE_TAG = "banquet"
+
 
 def definitions_of(feast: FeatureStore) -> Definitions:
     """The views, on-demand views and feature services of a project; versions too, where the registry keeps them online."""
     versioned = feast.config.registry.enable_online_feature_view_versioning
-    own_keys = {entity.name: entity.join_key for entity in feast.list_entities()}
+    entities = feast.list_entities()
+    own_keys = {entity.name: entity.join_key for entity in entities}
+    # A repo whose users are `customer` says so by a tag.
+    own_keys |= {role: entity.join_key for entity in entities if (role := entity.tags.get(ROLE_TAG)) is not None}
     found = {view.name: view for view in feast.registry.list_all_feature_views(feast.project)}
     if versioned:
         for name in list(found):

@@ -24,7 +24,10 @@ def layout_of(definitions: Definitions, token: str) -> Layout:
     """The views to serve. Raises `BadSettings` naming what is missing or cannot be served, and what to do."""
     for entity in ENTITIES:
         if entity not in definitions.own_keys:
-            raise BadSettings(f"Feast project {definitions.project!r} has no entity {entity!r}; define it and run `feast apply`")
+            raise BadSettings(
+                f"Feast project {definitions.project!r} has no entity {entity!r}; define it, or give yours the tag"
+                f" banquet={entity}, and run `feast apply`"
+            )
     wanted = _wanted(definitions)
     users, items = (_renamed([view for view in wanted if view.entity == entity]) for entity in ENTITIES)
     for entity, views in zip(ENTITIES, (users, items), strict=True):
@@ -48,7 +51,8 @@ def _wanted(definitions: Definitions) -> list[View]:
     """
     named = [projection for name in SERVICES for projection in definitions.services.get(name, ())]
     if not named:
-        alone = [name for name, view in definitions.views.items() if view.entity in ENTITIES and "@" not in name]
+        own = {(definitions.own_keys[entity],) for entity in ENTITIES}
+        alone = [name for name, view in definitions.views.items() if view.join_keys in own and "@" not in name]
         named = list(definitions.asked([f"{name}:{feature}" for name in alone for feature in definitions.features_of(name)]))
     stored: dict[str, View] = {}
     computed: dict[str, View] = {}

@@ -70,6 +70,36 @@ def build_catalogue(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue =
 
 
 @app.command()
+def user(
+    user_id: Annotated[str, typer.Argument(help="Whom to read.")],
+    repo: Repo = REPO,
+    yaml: Yaml = None,
+    catalogue: Catalogue = CATALOGUE,
+    context: Annotated[list[str] | None, typer.Option(help="name=value: a part of a key, or data for on-demand views.")] = None,
+    strict: Annotated[bool, typer.Option(help="Leave out what is older than its view's ttl.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read a user from the online store as the gateway does, and how old each view's values are."""
+    from banquet.features.look import look_up
+
+    found = look_up(repo, yaml, catalogue, user_id, context or [], strict=strict)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), default=str))
+        return
+    console = Console()
+    console.print(f"{user_id}: {'known' if found.found else 'unknown'}{''.join(f', {note}' for note in found.notes)}")
+    table = Table("view", "status", "age")
+    for view, word in found.statuses.items():
+        table.add_row(view, word, _ago(found.age_s.get(view)))
+    console.print(table)
+    table = Table("feature", "value")
+    table.add_row("history", f"{len(found.history)} items: {', '.join(found.history[:5])}")
+    for name, value in found.values.items():
+        table.add_row(name, "-" if value is None else str(value))
+    console.print(table)
+
+
+@app.command()
 def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGUE, as_json: Json = False) -> None:
     """Show what the store holds view by view, how far the event consumer is behind, and the catalogue in force.
 

@@ -1,5 +1,6 @@
 """Users of a project that uses everything Feast has: read as the pipeline reads them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
@@ -64,14 +65,17 @@ async def test_a_context_that_is_silent_costs_its_views_alone(reader: JoinedUser
 
 async def test_code_that_fails_costs_its_features_and_is_said(reader: JoinedUserReader) -> None:
     """The view's own error, here for want of an hour."""
-    user = await reader.read("7", {"shop_id": "north"})
+    reads = (reader.read("7", context) for context in (CONTEXT, {"hour": "noon"}, {"shop_id": "north"}, {"hour": "4"}))
+    first, *_, user, other = await asyncio.gather(*reads)
     assert user.notes == ("not_computed",)
     assert (user.values["late"], user.values["count"]) == (None, 3)
+    assert (first.values["late"], other.values["late"], other.notes) == (305, 304, ())
 
 
 async def test_ids_that_the_key_cannot_hold_are_unknown(reader: JoinedUserReader) -> None:
     """Nobody is called `seven` where ids are numbers."""
-    assert not (await reader.read("seven", CONTEXT)).found
+    user = await reader.read("seven", CONTEXT)
+    assert (user.found, user.notes) == (False, ())
 
 
 async def test_strict_leaves_out_what_is_too_old(project: Rich) -> None:
@@ -97,6 +101,18 @@ def test_views_that_mix_users_and_items_are_refused_by_name(project: Rich) -> No
             layout_of(changed, "")
     with pytest.raises(BadSettings, match=r"view 'at_shop' is of a user and an item together.*split it"):
         layout_of(replace(definitions, own_keys=definitions.own_keys | {"item": "shop_id"}), "")
+
+
+def test_without_services_all_views_of_users_and_items_are_served(project: Rich) -> None:
+    """Those of their keys alone; the entities may have other names, if their tags say who they are."""
+    definitions = definitions_of(project.feast)
+    keys = {"customer": "user_id", "product": "item_id"}
+    bare = replace(definitions, services={}, own_keys=keys)
+    with pytest.raises(BadSettings, match=r"has no entity 'user'.*tag banquet=user"):
+        layout_of(bare, "")
+    layout = layout_of(replace(bare, own_keys=keys | {"user": "user_id", "item": "item_id"}), "")
+    assert {view.name for view in layout.users} == {"activity", "every_type"}
+    assert [view.name for view in layout.items] == ["item_profile"]
 
 
 def test_a_project_without_a_history_is_told_what_to_add(project: Rich) -> None:
