@@ -90,7 +90,7 @@ class OnlineReader:
         """
         plan = self._plan(features, mode)
         names = plan.names(full_names=full_names)
-        keys = [_keys(asked, entity_rows) for asked in plan.stored]
+        keys = [_keys(asked, _names(asked, entity_rows, mode), entity_rows) for asked in plan.stored]
         rows = await self._store.fetch(self.definitions.project, [asked.part for asked in plan.stored], [its for its, _ in keys])
         columns: dict[tuple[str, str], OnlineColumn] = {}
         for asked, (_, places), its in zip(plan.stored, keys, rows, strict=True):
@@ -149,14 +149,24 @@ class OnlineReader:
         return found
 
 
-def _keys(asked: Asked, entity_rows: Sequence[EntityRow]) -> tuple[list[bytes], list[int]]:
+def _names(asked: Asked, entity_rows: Sequence[EntityRow], mode: Mode) -> tuple[str, ...]:
+    """Where to find the parts of a key in an entity row.
+
+    Where a row has a mapped join key under both names, the SDK takes what comes last (Feast 0.67); so does mode `feast`.
+    """
+    if mode == "strict" or not entity_rows:
+        return asked.asked
+    order = list(entity_rows[0])
+    pairs = zip(asked.part.view.join_keys, asked.asked, strict=True)
+    return tuple(own if own in order and name in order and order.index(own) > order.index(name) else name for own, name in pairs)
+
+
+def _keys(asked: Asked, names: Sequence[str], entity_rows: Sequence[EntityRow]) -> tuple[list[bytes], list[int]]:
     """Each entity key once, and for each row the place of its key."""
     keys = EntityKeys(asked.part.view.join_keys, asked.part.view.key_types)
     places: dict[bytes, int] = {}
     try:
-        of_rows = [
-            places.setdefault(keys.encode([_given(row, name) for name in asked.asked]), len(places)) for row in entity_rows
-        ]
+        of_rows = [places.setdefault(keys.encode([_given(row, name) for name in names]), len(places)) for row in entity_rows]
     except BadValue as error:
         raise BadData(f"an entity row for view {asked.alias!r}: {error}") from error
     return list(places), of_rows

@@ -82,6 +82,19 @@ async def test_a_feature_service_answers_as_the_sdk_does(project: Rich, reader: 
     await equal(project, reader, "ranking", [ROW, ROW | {"shop_id": "south", "hour": 1}], full_names=True)
 
 
+async def test_a_mapped_key_under_both_names_is_read_as_the_sdk_reads_it(project: Rich, reader: OnlineReader) -> None:
+    """The SDK takes whichever comes last; strict takes what the service says."""
+    row = {
+        "current_shop": "south",
+        "home_shop": "south",
+        **{name: ROW[name] for name in ROW if name not in SHOPS},
+        "shop_id": "north",
+    }
+    await equal(project, reader, "ranking", [row], full_names=True)
+    columns = [await reader.read("ranking", [row], mode, full_names=True) for mode in ("feast", "strict")]
+    assert [its["here__visits"].values for its in columns] == [[4], [1]]
+
+
 async def test_strict_reads_the_current_version_of_a_service_too(reader: OnlineReader) -> None:
     """The SDK goes back to the first one there, which nothing writes any more."""
     columns = [await reader.read("ranking", [ROW], mode, full_names=True) for mode in ("feast", "strict")]
