@@ -18,7 +18,7 @@ from banquet.features.repo import FeatureRepo, SqliteStore
 from banquet.feedback.consumer import Surroundings
 from banquet.feedback.erasures import ErasureBook
 from banquet.feedback.events import Event
-from banquet.feedback.process import ConsumerSettings
+from banquet.feedback.process import ConsumerSettings, KafkaSource
 from banquet.feedback.process import main as consume
 from banquet.feedback.pushing import Pace
 from banquet.wire.changed_items import ChangedItems
@@ -57,16 +57,20 @@ def places(settings: Settings) -> Sequence[Place]:
 
 def consumer_settings(settings: Settings) -> ConsumerSettings:
     repo = FeatureRepo.open(settings.feature_repo)
-    base = StoreBase(repo)
+    base, events = StoreBase(repo), settings.events
     # What reads Redis hears of every write by itself.
     told = ChangedItems(settings.catalogue).add if isinstance(repo.store, SqliteStore) else lambda _: None
+    kafka = None
+    if events.kafka_servers:
+        kafka = KafkaSource(events.kafka_servers, events.kafka_topic, events.kafka_group, events.kafka_options)
     return ConsumerSettings(
         log_folder=settings.feedback / "log",
-        state_path=settings.feedback / "consumer.db",
+        state_path=settings.feedback / ("kafka" if kafka else "consumer.db"),
         repo_path=settings.feature_repo,
-        pace=Pace(remembered_days=settings.events.retention_days, offline_every_s=settings.events.offline_every_s),
+        pace=Pace(remembered_days=events.retention_days, offline_every_s=events.offline_every_s),
         surroundings=Surroundings(base=base.held, seed=lambda: recent_events(base), item_changed=told),
-        offline=settings.events.offline_every_s > 0,
+        offline=events.offline_every_s > 0,
+        kafka=kafka,
     )
 
 

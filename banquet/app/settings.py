@@ -81,6 +81,10 @@ class EventSettings(BaseModel):
     offline_every_s: float = Field(
         30.0, ge=0, le=86_400, description="Pause between writes of pushed features to the offline store; 0: none are written."
     )
+    kafka_servers: str = Field("", description="Kafka brokers, host:port,...; empty: events go through files of this machine.")
+    kafka_topic: str = Field("banquet-events", min_length=1, description="The topic, keyed by user; another ends in .by-item.")
+    kafka_group: str = Field("banquet", min_length=1, description="The consumers that share the work.")
+    kafka_options: dict[str, str | int | float | bool] = Field({}, description="More options of librdkafka, such as passwords.")
 
 
 class PrivacySettings(BaseModel):

@@ -13,7 +13,7 @@ from banquet.api.operations import CATALOGUE_UPDATE
 from banquet.app.handover import Handover
 from banquet.app.placements import MmrSettings, read_placements
 from banquet.app.privacy import pseudonyms_in_force
-from banquet.core.errors import StageFailed
+from banquet.core.errors import BadSettings, StageFailed
 from banquet.core.pipeline import Pipeline
 from banquet.core.stages import ModelJob
 from banquet.features.follower import CatalogueFollower
@@ -219,6 +219,18 @@ def _served_log(settings: Settings) -> ServedLog:
     return ServedLog(settings.served_folder, **settings.served.model_dump(), name_user=pseudonyms.of if pseudonyms else str)
 
 
+def open_event_log(settings: Settings) -> EventLog:
+    """Files of this machine, or a topic. Raises `BadSettings` when Kafka is wanted and its package is missing."""
+    told = settings.events
+    if not told.kafka_servers:
+        return FileEventLog(settings.feedback / "log")
+    try:
+        from banquet.feedback.kafka import KafkaEventLog  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise BadSettings(f"events.kafka_servers is {told.kafka_servers!r}, but {error}; pip install 'banquet[kafka]'") from error
+    return KafkaEventLog(told.kafka_servers, told.kafka_topic, told.kafka_options)
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     """Open everything a gateway serves with, and close it again. Raises `BadSettings` or `BadRelease` before anything serves."""
@@ -233,7 +245,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     repo = FeatureRepo.open(settings.feature_repo)
     its = settings.features
     users = open_user_reader(repo, settings.catalogue, its.user_read_ms / 1e3, its.mode, its.context)
-    events = FileEventLog(settings.feedback / "log")
+    events = open_event_log(settings)
     served_log = _served_log(settings) if settings.served_log else None
     host = TorchServeClient(torchserve_address(settings))
 

@@ -13,6 +13,7 @@ from banquet.feedback.consumer import Surroundings, run_consumer
 from banquet.feedback.pushing import Pace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -21,10 +22,21 @@ _PARENT_CHECK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
+class KafkaSource:
+    """A topic and the group of consumers that share it; `options` are librdkafka's."""
+
+    servers: str
+    topic: str
+    group: str
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ConsumerSettings:
     """`log_folder` holds the event log, `state_path` the consumer's SQLite file, `repo_path` the Feast repository.
 
-    offline: whether pushed rows go to Feast's offline store, too.
+    offline: whether pushed rows go to Feast's offline store, too. kafka: where events come from instead of the log; then
+    `state_path` is the folder of the state files.
     """
 
     log_folder: Path
@@ -33,6 +45,7 @@ class ConsumerSettings:
     pace: Pace = field(default_factory=Pace)
     surroundings: Surroundings = field(default_factory=Surroundings)
     offline: bool = True
+    kafka: KafkaSource | None = None
 
 
 def main(settings: ConsumerSettings) -> None:
@@ -50,6 +63,15 @@ def main(settings: ConsumerSettings) -> None:
     around = settings.surroundings
     if settings.offline:
         around = replace(around, offline=FeastOffline(store, settings.repo_path))
+    if settings.kafka is not None:
+        from banquet.feedback.kafka_consumer import run_kafka_consumer  # noqa: PLC0415 - an extra
+
+        told = settings.kafka
+        log.info("following topic %s of %s", told.topic, told.servers)
+        run_kafka_consumer(
+            told.servers, told.topic, told.group, settings.state_path, store, stop, settings.pace, around, told.options
+        )
+        return
     log.info("following events in %s", settings.log_folder)
     run_consumer(settings.log_folder, settings.state_path, store, stop, settings.pace, around)
 
