@@ -21,8 +21,10 @@ def test_status_and_metrics_tell_of_every_view(served: Served, client: BanquetCl
     assert {"user_profile", "user_activity", "item_profile", "item_activity"} <= set(views)
     assert body["lag"]["unread_bytes"] == 0
     for view in views.values():
-        assert view["rows"] > 0
-        assert view["age_s"] > 0
+        # The windows of the last days may be empty.
+        if not view["view"].endswith("_recent"):
+            assert view["rows"] > 0
+            assert view["age_s"] > 0
         assert view["materialized_s"] > 0
         assert isinstance(view["defaults"], int)
     began_s, page = time.monotonic(), ""
