@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import struct
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import psutil
 import yaml
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from banquet.app.processes import Child
 from banquet.app.settings import read_settings
+from banquet.app.wiring import supervised
 from banquet.features.layout import LAYOUT_FILE, Layout
 from banquet.releases import registry
 from banquet.releases.manifest import load
@@ -30,10 +35,11 @@ from bench.answers import describe, requests_for
 from bench.features.big_store import BigSqlite, activity, item_id, text, texts, view_of, whole
 from bench.load import Outcome, Target, closed_loop, open_loop
 from bench.measure import METHOD
+from bench.ports import free_ports
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from banquet.app.settings import Settings
     from banquet.wire.schema import Feature, FeatureSchema
@@ -52,6 +58,7 @@ COUNTERS = {
 TYPES = {"category": "STRING", "categories": "STRING_LIST", "number": "DOUBLE"}
 SETTLED_S = 3.0
 PATIENCE_S = 300.0
+STOP_S = 10.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -133,15 +140,54 @@ class SwapBench:
 
     def serve(self) -> dict[str, Any]:
         """Phases without and with new versions, in turns, under the same load."""
-        with stacks.banquet_up(self._settings, self._settings_file) as served:
-            self._wait_until_followed()
-            return asyncio.run(self._measure(served))
+        return asyncio.run(self._serve())
 
-    async def _measure(self, served: stacks.Served) -> dict[str, Any]:
+    async def _serve(self) -> dict[str, Any]:
+        async with self._running() as address:
+            await self._until_ready(address)
+            await asyncio.to_thread(self._wait_until_followed)
+            return await self._measure(address)
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[str]:
+        """What `banquet up` starts, but for the consumer: there are no events, and no Feast registry that it could read."""
+        (port,) = free_ports(1)
+        settings = self._settings.model_copy(update={"port": port})
+        settings.logs.mkdir(parents=True, exist_ok=True)
+        torchserve = supervised(settings)
+        async with AsyncExitStack() as stack:
+            await torchserve.start()
+            stack.push_async_callback(torchserve.stop)
+            at = torchserve.address
+            reached = {"address": at.inference, "management": at.management, "key_file": at.key_file}
+            settings = settings.model_copy(update={"torchserve": settings.torchserve.model_copy(update=reached)})
+            told = settings.workspace / "settings.json"
+            told.write_text(json.dumps(settings.model_dump(mode="json")))
+            gateway = ["banquet.app.gateway", str(told), "0", str(os.getpid())]
+            for name, arguments in (("builder", ["banquet.app.builder", str(told)]), ("gateway", gateway)):
+                child = Child(name, arguments, settings.logs / f"{name}.log")
+                await child.start()
+                stack.push_async_callback(child.stop, STOP_S)
+            yield settings.address
+
+    async def _until_ready(self, address: str) -> None:
+        async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(PATIENCE_S):
+            health = health_pb2_grpc.HealthStub(channel)
+            while True:
+                try:
+                    answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=2.0)
+                    if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                        return
+                except grpc.aio.AioRpcError:
+                    # Not listening yet.
+                    await asyncio.sleep(0.2)
+                await asyncio.sleep(0.2)
+
+    async def _measure(self, address: str) -> dict[str, Any]:
         its = self._arguments
         requests = requests_for([f"u{number}" for number in range(USERS)], placement=workspace.PLACEMENT, limit=its.limit)
         quiet, swaps = Outcome(), Outcome()
-        async with Target(served.address, METHOD, requests, connections=4) as target:
+        async with Target(address, METHOD, requests, connections=4) as target:
             alone = await closed_loop(target, concurrency=1, seconds=5.0)
             rate = its.share * alone.rps
             with self._pushing():
@@ -151,7 +197,7 @@ class SwapBench:
                 _add(quiet, await open_loop(target, rate_per_s=rate, seconds=its.seconds, seed=turn))
                 with self._pushing():
                     _add(swaps, await open_loop(target, rate_per_s=rate, seconds=its.seconds, seed=turn))
-            memory = _memory(served.pid)
+            memory = _memory(os.getpid())
         take_ms = self._take_ms()
         return {
             "rate_per_s": rate,
@@ -179,7 +225,7 @@ class SwapBench:
         while not wait(self._arguments.every):
             ids = [item_id(draw.randrange(self._arguments.items)) for _ in range(self._arguments.pushed)]
             self._store.write("item_activity", ((item, activity(draw.randrange(9999))) for item in ids))
-            ChangedItems(self.catalogue).add(ids)
+            ChangedItems(self.catalogue).add(ids, commits=1)
 
     def _take_ms(self) -> list[float]:
         """What a reader that has the version before needs for the next one, mapping and checking included."""

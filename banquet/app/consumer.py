@@ -59,7 +59,7 @@ def consumer_settings(settings: Settings) -> ConsumerSettings:
     repo = FeatureRepo.open(settings.feature_repo)
     base, events = StoreBase(repo), settings.events
     # What reads Redis hears of every write by itself.
-    told = ChangedItems(settings.catalogue).add if isinstance(repo.store, SqliteStore) else lambda _: None
+    told = partial(ChangedItems(settings.catalogue).add, commits=1) if isinstance(repo.store, SqliteStore) else lambda _: None
     kafka = None
     if events.kafka_servers:
         kafka = KafkaSource(events.kafka_servers, events.kafka_topic, events.kafka_group, events.kafka_options)

@@ -78,6 +78,7 @@ class CatalogueBuilder:
         self._touched: set[str] = set()
         self._version = ""
         self._confirmed_at_s = 0.0
+        self._as_of_s = 0.0
         self._written_at_s = time.monotonic()
         self._rested_at_s = 0.0
 
@@ -100,7 +101,7 @@ class CatalogueBuilder:
                 return self._finish(layout)
             self._scan, self._owed = None, True
         if built is None and not (frozen or self._owed or self._scan or self._touched):
-            self._confirm(now_s)
+            self._confirm()
         return built
 
     def build(self, layout: Layout) -> Built:
@@ -124,8 +125,8 @@ class CatalogueBuilder:
         """Learn what was written."""
         # First the hook: what is in it was written before, so the read that follows sees it.
         taken = self._pushed.take(self._pushed_to)
-        changes = self._store.changes(layout)
-        self._pushed_to = taken.offset
+        changes = self._store.changes(layout, taken.commits)
+        self._pushed_to, self._as_of_s = taken.offset, changes.as_of_s
         touched = taken.items | changes.items
         if touched or changes.others:
             self._written_at_s = time.monotonic()
@@ -186,7 +187,7 @@ class CatalogueBuilder:
     def _patch(self, layout: Layout, frozen: frozenset[str]) -> Built | None:
         """Read what was touched, and publish when that made a difference."""
         assert self._table is not None, "asked only with one"
-        now_s, began_s = time.time(), time.monotonic()
+        began_s = time.monotonic()
         touched, self._touched = self._touched, set()
         if touched and len(touched) <= max(FEW, MANY * len(self._table)):
             try:
@@ -198,7 +199,7 @@ class CatalogueBuilder:
             self._table.forget_parts()
         elif not self._table.is_changed():
             return None
-        at_s = self._confirmed_at_s if self._owed or self._scan or frozen else now_s
+        at_s = self._confirmed_at_s if self._owed or self._scan or frozen else self._as_of_s
         return self._publish(at_s, time.monotonic() - began_s, len(touched))
 
     def _publish(self, at_s: float, took_s: float, read: int) -> Built:
@@ -212,10 +213,10 @@ class CatalogueBuilder:
         log.debug("catalogue %s after %s: %d items read", self._version, before or "none", read)
         return Built(self._version, len(self._table), columns, took_s * 1e3, publish_ms, read)
 
-    def _confirm(self, now_s: float) -> None:
-        if self._version and now_s - self._confirmed_at_s >= CONFIRM_EVERY_S:
-            point_to(self._folder, Pointer(self._version, now_s), durable=False)
-            self._confirmed_at_s = now_s
+    def _confirm(self) -> None:
+        if self._version and self._as_of_s - self._confirmed_at_s >= CONFIRM_EVERY_S:
+            point_to(self._folder, Pointer(self._version, self._as_of_s), durable=False)
+            self._confirmed_at_s = self._as_of_s
 
     def _is_in_force(self) -> bool:
         """Whether what was built last is still published: someone may have cleared the folder."""

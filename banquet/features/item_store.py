@@ -18,17 +18,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What was written since the last question: the items known to be touched, and whether others may have been, too."""
+    """What was written since the last question: the items known to be touched, and whether others may have been, too.
+
+    All that was written until `as_of_s` (unix seconds) is among what was told by now.
+    """
 
     items: frozenset[str] = frozenset()
     others: bool = False
+    as_of_s: float = 0.0
 
 
 class ItemStore(Protocol):
     """The items of an online store. Every question raises `StageFailed` when the store does not answer."""
 
-    def changes(self, layout: Layout) -> Changes:
-        """What anyone has written since this was asked last; everything, the first time."""
+    def changes(self, layout: Layout, told: int = 0) -> Changes:
+        """What anyone has written since this was asked last; everything, the first time.
+
+        `told`: how many commits the writers of Banquet told of since.
+        """
         ...
 
     def scan(self, layout: Layout, table: ItemTable) -> Iterator[None]:

@@ -6,6 +6,7 @@ A SCAN is not a snapshot. What is written meanwhile is in what the server tells 
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 from redis import Redis
@@ -37,8 +38,9 @@ class RedisItems:
         self._tracking: Tracking | None = None
         self._formats: tuple[object, list[KeyFormat]] = (None, [])
 
-    def changes(self, layout: Layout) -> Changes:
+    def changes(self, layout: Layout, told: int = 0) -> Changes:  # noqa: ARG002 - Redis tells by itself
         """By the server's key tracking: whoever writes an item, the server names its key."""
+        now_s = time.time()
         formats = self._key_formats(layout)
         prefixes = [keys.prefix for keys in formats]
         try:
@@ -46,16 +48,16 @@ class RedisItems:
                 self._forget()
                 self._tracking = Tracking(self._client, prefixes)
                 self._tracking.written()
-                return Changes(others=True)
+                return Changes(others=True, as_of_s=now_s)
             keys = self._tracking.written()
         except (RedisError, OSError) as error:
             self._forget()
             raise StageFailed("unavailable", f"Redis: {error}") from error
         if keys is None:
-            return Changes(others=True)
+            return Changes(others=True, as_of_s=now_s)
         project = layout.project.encode()
         parsed = (keys_of.parse(key, project) for key in keys for keys_of in formats)
-        return Changes(frozenset(item for item in parsed if item is not None))
+        return Changes(frozenset(item for item in parsed if item is not None), as_of_s=now_s)
 
     def scan(self, layout: Layout, table: ItemTable) -> Iterator[None]:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import groupby
@@ -13,6 +14,7 @@ from banquet.core.errors import StageFailed
 from banquet.features.encoding import BadValue
 from banquet.features.item_store import Changes
 from banquet.features.sqlite import connect
+from banquet.features.sqlite_commits import Ledger, commits_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +35,7 @@ CACHE_KIB = 16_384
 class SqliteItems:
     """The items of one SQLite file.
 
-    SQLite tells that another connection has written, not what: `changes` says "others" whenever one has.
+    SQLite tells that there were commits, not what they wrote: `changes` says "others" when one was not told of.
     """
 
     def __init__(self, file: Path) -> None:
@@ -41,11 +43,16 @@ class SqliteItems:
         self._watch: sqlite3.Connection | None = None
         self._inode = 0
         self._seen: object = None
+        self._ledger = Ledger()
 
-    def changes(self, layout: Layout) -> Changes:  # noqa: ARG002 - SQLite tells no more than that there are some
-        state = self._state()
-        changed, self._seen = state != self._seen, state
-        return Changes(others=changed)
+    def changes(self, layout: Layout, told: int = 0) -> Changes:  # noqa: ARG002 - SQLite tells no more than that there are some
+        now_s = time.time()
+        begun_anew, state, counted = self._state()
+        written, self._seen = state != self._seen, state
+        if counted is None:
+            return Changes(others=begun_anew or written, as_of_s=now_s)
+        foreign = self._ledger.foreign(counted, told, now_s)
+        return Changes(others=begun_anew or foreign, as_of_s=self._ledger.as_of_s)
 
     def scan(self, layout: Layout, table: ItemTable) -> Iterator[None]:
         try:
@@ -72,15 +79,18 @@ class SqliteItems:
             self._watch.close()
             self._watch = None
 
-    def _state(self) -> object:
+    def _state(self) -> tuple[bool, object, int | None]:
+        """Whether it is another file or connection than before, a mark of its content, and how many commits it counts."""
         try:
             inode = self._file.stat().st_ino
-            if self._watch is None or inode != self._inode:
+            begun_anew = self._watch is None or inode != self._inode
+            if begun_anew:
                 self.close()
-                self._watch, self._inode = connect(self._file, BUSY_TIMEOUT_S), inode
-                self._seen = None
-            # Counts the commits of other connections, from wherever this connection began.
-            return inode, self._watch.execute("PRAGMA data_version").fetchone()
+                self._watch, self._inode, self._ledger = connect(self._file, BUSY_TIMEOUT_S), inode, Ledger()
+            assert self._watch is not None, "made just now if it was not there"
+            # Changes with every commit of others; asking also opens the log's index.
+            mark = self._watch.execute("PRAGMA data_version").fetchone()
+            return begun_anew, mark, commits_of(self._file, self._watch)
         except (sqlite3.Error, OSError) as error:
             self.close()
             raise StageFailed("unavailable", f"{self._file}: {error}") from error

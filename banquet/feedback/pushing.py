@@ -38,8 +38,9 @@ class Pace:
 
 
 class Pusher:
-    """Pushes to `store`; `item_changed` is told the ids of pushed items. Raises `StoreUnavailable` while the store is down.
+    """Pushes to `store`. Raises `StoreUnavailable` while the store is down.
 
+    `item_changed` is told after each push, with the ids of pushed items (none for one of users).
     keep: whether pushed rows are kept for the offline store.
     """
 
@@ -95,7 +96,7 @@ class Pusher:
         return max(len(changed), len(recent))
 
     def _pushed(self, kind: Entity, what: str, rows: Sequence[tuple[str, int, Mapping[str, object]]]) -> None:
-        if kind == "item":
-            self._item_changed([row[0] for row in rows])
+        # Of users, too: each push is a commit, and one that nobody tells of has to be looked for.
+        self._item_changed([row[0] for row in rows] if kind == "item" else [])
         kept = (json.dumps(row, separators=(",", ":")) for row in rows) if self._keep else ()
         self._state.pushed(f"{kind}_{what}", [row[0] for row in rows], kept)

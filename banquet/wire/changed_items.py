@@ -1,6 +1,7 @@
 """Which items were written through Banquet: an append-only file beside the catalogue, from whoever writes to its builder.
 
-The first line names the file, each other one is an item id as JSON. A file that has grown large is begun anew under another name.
+The first line names the file, each other one is an item id or a number of commits, as JSON. A file that has grown large is
+begun anew under another name.
 """
 
 from __future__ import annotations
@@ -30,11 +31,15 @@ class Offset:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The items added since an offset, and the next one. `lost`: there were others which are no longer known."""
+    """The items added since an offset, and the next one, with how many commits they (and others) were written in.
+
+    `lost`: there were others which are no longer known.
+    """
 
     items: frozenset[str]
     offset: Offset
     lost: bool = False
+    commits: int = 0
 
 
 class ChangedItems:
@@ -43,9 +48,13 @@ class ChangedItems:
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
 
-    def add(self, item_ids: Iterable[str]) -> None:
-        """Say that these items were written; call it after the write. Raises `OSError`."""
-        body = "".join(json.dumps(item) + "\n" for item in item_ids).encode()
+    def add(self, item_ids: Iterable[str], commits: int = 0) -> None:
+        """Say, after the write, that these items were written, and in how many commits to the store. Raises `OSError`.
+
+        Commits that wrote no items are worth telling, too: whatever was not told of has to be looked for.
+        """
+        lines = [*map(str, item_ids), *([commits] if commits else [])]
+        body = "".join(json.dumps(line) + "\n" for line in lines).encode()
         if not body:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -87,10 +96,12 @@ class ChangedItems:
         whole = body[: body.rfind(b"\n") + 1]
         end = Offset(name.decode(errors="replace"), begun + len(whole))
         try:
-            items = frozenset(str(json.loads(line)) for line in whole.splitlines())
+            lines = [json.loads(line) for line in whole.splitlines()]
         except ValueError:
             return Taken(frozenset(), end, lost=True)
-        return Taken(items, end, lost=bool(offset.file) and not same)
+        items = frozenset(line for line in lines if isinstance(line, str))
+        commits = sum(line for line in lines if isinstance(line, int))
+        return Taken(items, end, bool(offset.file) and not same, commits)
 
     def _is_in_place(self, handle: int) -> bool:
         try:

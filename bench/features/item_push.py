@@ -39,7 +39,7 @@ def cases(store: str, work: Path) -> list[Case]:
 
         def push_through(number: int, count: int) -> None:
             push(number, count)
-            ChangedItems(catalogue).add([item_id(number)])
+            ChangedItems(catalogue).add([item_id(number)], commits=1)
 
         with following(big.repo, catalogue) as (follower, built_ms):
             if store == "redis":
