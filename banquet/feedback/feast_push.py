@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.infra.provider import get_provider
 from feast.protos.feast.types.Value_pb2 import Value
 
@@ -37,6 +38,10 @@ class FeastActivity:
         self.views = declared_views(self.feast, repo_path)
         self._config = self.feast.config
         self._provider = get_provider(self._config)
+        online = self._provider.online_store
+        if isinstance(online, SqliteOnlineStore):
+            # Does not wait for the disk: after a power cut the consumer pushes everything again.
+            online._get_conn(self._config).execute("PRAGMA synchronous = NORMAL")  # noqa: SLF001 - Feast's own connection
 
     @property
     def recent(self) -> frozenset[Entity]:

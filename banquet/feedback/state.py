@@ -11,6 +11,7 @@ import json
 import time
 from collections import defaultdict
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from banquet.feedback.derive import Activity, Visit, from_row, is_interaction, item_after, user_after
@@ -19,7 +20,6 @@ from banquet.feedback.schema import DERIVED, open_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
     from typing import TypeAlias
 
     from banquet.core.declared import Entity
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     After: TypeAlias = Callable[[Activity, Iterable[Event]], Activity]
 
 _DAY_S = 86_400
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 BOTH: tuple[Entity, ...] = ("user", "item")
 
 
@@ -59,6 +60,7 @@ class ConsumerState:
         self._entities = entities
         self._clock = clock
         self._forgot_on_day = 0
+        self._push_again_after_a_reboot()
         self.offsets: dict[str, int] = dict(self._db.execute("SELECT name, offset FROM segments"))
 
     def start_from(self, base: str, seed: Callable[[], Sequence[Event]]) -> bool:
@@ -98,7 +100,7 @@ class ConsumerState:
         now = self._clock()
         if self._db.execute("SELECT 1 FROM recent WHERE due_us <= ? LIMIT 1", (now,)).fetchone() is None:
             return 0
-        with self._transaction(durable=True):
+        with self._transaction(durable=False):
             return self._recent.slide(now, limit)
 
     def unpushed(self, kind: Entity, limit: int) -> dict[str, Activity]:
@@ -142,6 +144,17 @@ class ConsumerState:
 
     def close(self) -> None:
         self._db.close()
+
+    def _push_again_after_a_reboot(self) -> None:
+        """A store on this machine may have lost in a power cut what it had not written to the disk yet."""
+        boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
+        known = self._db.execute("SELECT id FROM boot").fetchall()
+        if known != [(boot,)]:
+            with self._transaction(durable=True):
+                self._db.execute("INSERT OR IGNORE INTO unpushed SELECT kind, id FROM activity")
+                self._db.execute("INSERT OR IGNORE INTO unpushed SELECT kind || '_recent', id FROM recent")
+                self._db.execute("DELETE FROM boot")
+                self._db.execute("INSERT INTO boot VALUES (?)", (boot,))
 
     @contextmanager
     def _transaction(self, *, durable: bool) -> Iterator[None]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from banquet.core.stages import UserReader
 
 EVENTS_PER_S = 200
-SECONDS = 20.0
+SECONDS = 15.0
 USERS, ITEMS = 1_000, 500
 BAR_MS = 100.0
 LOOK_EVERY_S = 0.002
