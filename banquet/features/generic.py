@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from feast import FeatureStore
 from feast.infra.key_encoding_utils import deserialize_entity_key
+from feast.infra.online_stores.helpers import compute_versioned_name
 
 from banquet.core.errors import StageFailed
 from banquet.features.cells import NOTHING
@@ -72,7 +75,11 @@ class FeastCells:
         name, _, version = (part.view.registered or part.view.name).partition("@v")
         registry, project = self._feast.registry, self._feast.project
         if not version:
-            return registry.get_any_feature_view(name, project, allow_cache=True)
+            view = registry.get_any_feature_view(name, project, allow_cache=True)
+            versioned = self._feast.config.registry.enable_online_feature_view_versioning
+            # A copy forgets the current version, and that is what is asked for then: the very first one.
+            asked = compute_versioned_name(view, versioned) == part.view.table
+            return view if asked else view.with_projection(copy(view.projection))
         view = registry.get_feature_view_by_version(name, project, int(version), allow_cache=True)
         view.projection.version_tag = int(version)
         return view

@@ -143,6 +143,11 @@ def _computed(definitions: Definitions, projection: Projection) -> View:
             f"on-demand view {projection.alias!r} computes item features from request data ({', '.join(view.request)}), but an"
             f" item's features are the same for all requests; {REMEDY} leave the request data out"
         )
+    if entity == ITEM:
+        raise BadSettings(
+            f"on-demand view {projection.alias!r} computes item features, which the catalogue takes from the online store alone;"
+            f" {REMEDY} give it write_to_online_store=True, so that Feast stores what it computes"
+        )
     features = {name: view.features[name] for name in projection.features}
     return View(projection.alias, projection.alias, entity, (), (), features, computed=True, registered=projection.view)
 

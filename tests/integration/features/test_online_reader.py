@@ -8,6 +8,7 @@ import pytest
 from feast.protos.feast.types.Value_pb2 import Value
 
 from banquet.core.errors import BadData
+from banquet.features.generic import FeastCells
 from banquet.features.on_demand import OnDemandViews
 from banquet.features.online import OnlineReader
 from banquet.features.registry import definitions_of
@@ -99,6 +100,15 @@ async def test_strict_reads_the_current_version_of_a_service_too(reader: OnlineR
     """The SDK goes back to the first one there, which nothing writes any more."""
     columns = [await reader.read("ranking", [ROW], mode, full_names=True) for mode in ("feast", "strict")]
     assert [its["shop_weather__rain"].values for its in columns] == [[0.25], [0.5]]
+
+
+async def test_any_store_is_read_through_feast_too(project: Rich) -> None:
+    """By Feast's own reading of a store, with all its keys and versions."""
+    reader = OnlineReader(definitions_of(project.feast), FeastCells(project.repo), OnDemandViews(project.repo))
+    await equal(project, reader, "ranking", [ROW, ROW | {"shop_id": "south"}], full_names=True)
+    await equal(project, reader, ["activity:count", "every_type:texts"], [{"user_id": 7}, {"user_id": 99}, {"user_id": 8}])
+    await equal(project, reader, ["shop_weather@v0:rain", "shop_weather@v1:wind"], [{"shop_id": "north"}], full_names=True)
+    await reader.aclose()
 
 
 async def test_versions_are_read_apart(project: Rich, reader: OnlineReader) -> None:
