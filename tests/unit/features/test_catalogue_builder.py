@@ -12,6 +12,7 @@ import pytest
 
 from banquet.core.errors import BadSettings, StageFailed
 from banquet.features import catalogue_builder as module
+from banquet.features import sqlite_commits
 from banquet.features.builder import run_builder
 from banquet.features.catalogue_builder import CatalogueBuilder
 from banquet.features.encoding import KeyFormat
@@ -297,6 +298,32 @@ def test_a_write_that_did_not_pass_through_banquet_is_found_by_a_scan(store: Pat
     builder._rested_at_s = 0.0
     assert builder.refresh(LAYOUT) is not None
     assert published(layout_folder).ids.to_list() == ["a", "b"]
+
+
+def test_commits_that_were_told_of_cost_no_scan(
+    store: Path, layout_folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of items, which are read by themselves, and of users, which are none of the catalogue's; it goes on being confirmed."""
+    monkeypatch.setattr(sqlite_commits, "GRACE_S", 0.0)
+    item(write, "a")
+    item(write, "b")
+    reads = Reads(store)
+    builder = CatalogueBuilder(reads, layout_folder)
+    builder.refresh(LAYOUT)
+    builder.refresh(LAYOUT)
+    pushed = ChangedItems(layout_folder)
+    item(write, "b", "new")
+    pushed.add(["b"], commits=1)
+    write("user_profile", "u", {"age": integer(1)})
+    pushed.add([], commits=1)
+    assert builder.refresh(LAYOUT) is not None
+    time.sleep(module.CONFIRM_EVERY_S)
+    before_s = time.time()
+    builder.refresh(LAYOUT)
+    pointer = read_pointer(layout_folder)
+    assert pointer is not None
+    assert pointer.confirmed_at_s >= before_s
+    assert (reads.scans, reads.read_items) == (1, [["b"]])
 
 
 def test_what_feast_is_materializing_stays_as_it_was_until_it_is_done(store: Path, layout_folder: Path, write: Write) -> None:
