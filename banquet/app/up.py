@@ -85,6 +85,8 @@ def _held_port(host: str, port: int) -> Iterator[int]:
         except OSError as error:
             raise BadSettings(f"port {port} on {host}: {error.strerror}; choose another one or 0 for a free one") from error
         probe.close()
+        # For connections that a server of a minute ago has closed.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind((host, taken))
         yield taken
