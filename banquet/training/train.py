@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from banquet.training.presets import RankingPreset
+    from banquet.training.served.slates import Slates
     from banquet.wire.schema import FeatureSchema
 
 
@@ -88,9 +89,9 @@ def train(
             Activity.of(schema.item, "item_activity", log.item_counters),
             settings.history_length,
         )
-        table = served or data_dir / TABLE
-        slates = split_slates(read_slates(table, dataset, schema), dataset, log, split) if served or table.is_file() else None
-        lessons = Lessons(moments, scorer, slates[0], slates[1], rng) if slates else None
+        slates = _served_slates(served, data_dir, dataset, schema)
+        parts = None if slates is None else split_slates(slates, dataset, log, split)
+        lessons = None if parts is None else Lessons(moments, scorer, parts[0], parts[1], rng)
         ranker = RankingTrainer(moments, split, scorer, settings, rng, lessons).fit(
             ranker_shape(schema, settings.ranking), progress
         )
@@ -101,8 +102,8 @@ def train(
         "ranking": measure_ranking(cascade, split, rng),
         "epochs": progress.notes,
     }
-    if slates and lessons:
-        metrics["served"] = measure_served(lessons, ranker, slates)
+    if parts and lessons:
+        metrics["served"] = measure_served(lessons, ranker, parts)
     began.lap("evaluation")
     folder = release_root / f".making-{uuid.uuid4().hex}"
     folder.mkdir(parents=True)
@@ -117,6 +118,15 @@ def train(
         shutil.rmtree(folder, ignore_errors=True)
     registry.promote(release_root, release.name)
     return release
+
+
+def _served_slates(served: Path | None, data_dir: Path, dataset: Dataset, schema: FeatureSchema) -> Slates | None:
+    """From the table asked for, which must tell something, or from the dataset's own, if it has one."""
+    own = data_dir / TABLE
+    slates = read_slates(served or own, dataset, schema) if served or own.is_file() else None
+    if served and slates is None:
+        raise BadData(f"{served}: no answer in which some items were taken and others not; serve and record more events")
+    return slates
 
 
 def item_widths(schema: FeatureSchema) -> ItemWidths:

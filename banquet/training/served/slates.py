@@ -74,10 +74,10 @@ class Slates:
         return Slates(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
 
 
-def read_slates(file: Path, dataset: Dataset, schema: FeatureSchema) -> Slates:
-    """Slates of the answers that tell something: in which some items were taken and some were seen and not.
+def read_slates(file: Path, dataset: Dataset, schema: FeatureSchema) -> Slates | None:
+    """Slates of the answers that tell something: in which some items were taken and some were seen and not. None without any.
 
-    Raises `BadData` when there are none or the table is no such table.
+    Raises `BadData` when the table is no such table.
     """
     try:
         table = pq.read_table(file, columns=_COLUMNS)
@@ -92,7 +92,7 @@ def read_slates(file: Path, dataset: Dataset, schema: FeatureSchema) -> Slates:
     taken = table["taken"].to_numpy()
     telling = (np.bincount(requests, taken, n_requests) > 0) & (np.bincount(requests, ~taken, n_requests) > 0)
     if not telling.any():
-        raise BadData(f"{file}: no answer in which some items were taken and others not; serve and record more events")
+        return None
     kept = np.flatnonzero(telling[requests])
     order = kept[np.lexsort((table["position"].to_numpy()[kept], requests[kept], micros(table["time"])[kept]))]
     return _slates(table.take(order), dataset, schema)

@@ -60,6 +60,7 @@ def test_the_packaged_placements_are_valid() -> None:
         ),
         ("placements: {home: {sources: [{kind: popular}], filter: []}}", "placements.home.filter: Extra inputs"),
         ("placements: {home: {sources: [{kind: popular}], selector: {kind: mmr, diversity: 7}}}", "diversity"),
+        ("placements: {home: {sources: [{kind: popular}], explore: {share: 2}}}", "placements.home.explore.share"),
     ],
 )
 def test_a_wrong_placement_is_named(tmp_path: Path, text: str, message: str) -> None:

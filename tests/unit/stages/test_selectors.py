@@ -36,14 +36,14 @@ def test_mmr_without_diversity_is_top_k() -> None:
 
 def test_explore_keeps_the_order_and_knows_every_chance() -> None:
     """Over many answers each candidate is shown as often as its chance says; nothing beyond the pool ever is."""
-    candidates, places, rounds = ranked(*range(12, 0, -1)), 4, 20_000
+    candidates, places, rounds = ranked(*range(12, 0, -1)), 4, 4_000
     explore = Explore(TopK(), share=0.3, pool=9, rng=np.random.default_rng(5))
     shown = np.zeros(12)
     for _ in range(rounds):
         selection = explore.select(make_query(limit=places), candidates)
         assert len(set(selection.picks.tolist())) == places
         shown[selection.picks] += 1
-    np.testing.assert_allclose(shown / rounds, selection.chances, atol=0.015)
+    np.testing.assert_allclose(shown / rounds, selection.chances, atol=0.03)
     assert selection.chances.sum() == pytest.approx(places)
     assert (selection.chances[9:] == 0).all()
 

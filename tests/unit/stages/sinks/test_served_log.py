@@ -250,3 +250,31 @@ assert list(pyarrow.table({"a": [1]}).to_pandas()["a"]) == [1]
     ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False, cwd=PROJECT)
     assert ran.returncode == 0, ran.stderr
     assert len(served_files(tmp_path)) == 1
+
+
+def test_a_killed_process_leaves_only_whole_files(tmp_path: Path) -> None:
+    """SIGKILL in the middle of writing costs what was not yet flushed; the next process clears up."""
+    code = """
+import itertools, pathlib, sys, time
+from banquet.stages.sinks import served_log
+from tests.unit.stages.sinks.test_served_log import make_answer
+served_log.POLL_S, served_log.ROW_GROUP = 0.01, 8
+log = served_log.ServedLog(pathlib.Path(sys.argv[1]), flush_s=0.01)
+for number in itertools.count():
+    log.take(make_answer(f"r{number:06d}"))
+    time.sleep(0.001)
+"""
+    writer = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=PROJECT)
+    deadline_s = time.monotonic() + 30
+    while len(served_files(tmp_path)) < 20 and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    writer.kill()
+    writer.wait()
+    found = [row["request_id"] for row in rows(tmp_path)]
+    assert len(served_files(tmp_path)) >= 20
+    assert found == [f"r{number:06d}" for number in range(len(found))]
+    for part in tmp_path.glob("*/.*.part"):
+        os.utime(part, (0, 0))
+    Shelf(tmp_path, retention_hours=1, max_bytes=1 << 30).sweep()
+    assert list(tmp_path.glob("*/.*.part")) == []
+    assert len(rows(tmp_path)) == len(found)
