@@ -1,0 +1,73 @@
+"""Everything of Banquet that reads a project's online store, as one process has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from banquet.core.errors import StageFailed
+from banquet.features.catalogue_builder import CatalogueBuilder
+from banquet.features.definitions import read_definitions
+from banquet.features.feast_job import publish_layout
+from banquet.features.generic import FeastCells
+from banquet.features.item_store import open_items
+from banquet.features.online import OnlineReader
+from banquet.features.repo import FeatureRepo
+from banquet.features.users import open_cells, open_user_reader
+from banquet.wire.catalogue_file import read_catalogue, read_pointer
+from tests.contract.differential.catalogue_check import check_catalogue
+from tests.contract.differential.readers_check import check_answer, check_users
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from banquet.features.layout import Layout
+    from banquet.wire.catalogue_file import CatalogueFile
+    from tests.contract.differential.project import Project
+    from tests.contract.differential.scenarios import Question
+
+
+class BanquetSide:
+    """The user reader, the general readers and the catalogue builder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._repo = FeatureRepo.open(folder)
+        self._folder = folder / "catalogue"
+        self._items = open_items(self._repo)
+        self._builder = CatalogueBuilder(self._items, self._folder)
+        self._cells = open_cells(self._repo)
+        self._users = open_user_reader(self._repo, self._folder)
+
+    async def check(self, project: Project, question: Question) -> None:
+        """All of them against the SDK."""
+        absent = self._cells.absent_is_present
+        layout = publish_layout(self._repo, self._folder)
+        told = project.told(question)
+        definitions = read_definitions(self._folder)
+        await check_answer(told, OnlineReader(definitions, self._cells), question)
+        await self._check_generic(told, question)
+        await check_users(project, layout, self._users, tells_absence=not absent)
+        check_catalogue(project, layout, self._refreshed(layout), tells_absence=not absent)
+
+    async def aclose(self) -> None:
+        await self._users.aclose()
+        await self._cells.aclose()
+        self._items.close()
+
+    async def _check_generic(self, told, question: Question) -> None:
+        # Anew each time: Feast looks at its registry only now and then.
+        cells = FeastCells(self._repo)
+        try:
+            await check_answer(told, OnlineReader(read_definitions(self._folder), cells), question)
+        finally:
+            await cells.aclose()
+
+    def _refreshed(self, layout: Layout) -> CatalogueFile | None:
+        """The catalogue after the builder noticed by itself what changed; None while there are no items."""
+        try:
+            while self._builder.refresh(layout) is not None:
+                pass
+        except StageFailed:
+            return None
+        pointer = read_pointer(self._folder)
+        assert pointer is not None
+        return read_catalogue(self._folder, pointer.version)
