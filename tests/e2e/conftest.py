@@ -49,13 +49,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def free_pair() -> int:
+    """A port that is free, as is the next one: each gateway has metrics of its own."""
+    while True:
+        port = free_port()
+        with socket.socket() as next_one:
+            try:
+                next_one.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
 @dataclass
 class Served:
     """A running `banquet up`."""
 
     folder: Path
     port: int = field(default_factory=free_port)
-    metrics_port: int = field(default_factory=free_port)
+    metrics_port: int = field(default_factory=free_pair)
     flags: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
