@@ -64,12 +64,13 @@ class Shelf:
         """Drop what is older than the retention, then the oldest beyond the size allowed, and what dead processes left."""
         now_s, kept_bytes = time.time(), 0
         for hidden in (*self._folder.glob("*T*/.*.part"), *self._folder.glob(f"{_FORGOTTEN}/*")):
-            if _written_s(hidden) < now_s - TORN_AFTER_S:
+            if _written_and_size(hidden)[0] < now_s - TORN_AFTER_S:
                 hidden.unlink(missing_ok=True)
         first_hour = hour_of((now_s - self._retention_s) * 1e6)
-        for path in sorted(served_files(self._folder), key=lambda path: (path.parent.name, _written_s(path)), reverse=True):
-            kept_bytes += _size(path)
-            if kept_bytes > self._max_bytes or path.parent.name < first_hour:
+        found = [(path.parent.name, *_written_and_size(path), path) for path in served_files(self._folder)]
+        for hour_name, _, size, path in sorted(found, reverse=True):
+            kept_bytes += size
+            if kept_bytes > self._max_bytes or hour_name < first_hour:
                 path.unlink(missing_ok=True)
         for hour in self._folder.glob("*T*"):
             # Not before nobody can write to it any more.
@@ -78,7 +79,7 @@ class Shelf:
 
     def forgotten_us(self) -> dict[str, int]:
         """Users erased lately, by `mark_of`, and when: answers to them from before must not be written any more."""
-        return {path.name: int(_written_s(path) * 1e6) for path in self._folder.glob(f"{_FORGOTTEN}/*")}
+        return {path.name: int(_written_and_size(path)[0] * 1e6) for path in self._folder.glob(f"{_FORGOTTEN}/*")}
 
 
 def served_files(folder: Path) -> list[Path]:
@@ -178,15 +179,10 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _size(path: Path) -> int:
+def _written_and_size(path: Path) -> tuple[float, int]:
+    """Unix seconds and bytes; zeros for a file that another process removed."""
     try:
-        return path.stat().st_size
-    except FileNotFoundError:  # another process swept it
-        return 0
-
-
-def _written_s(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
+        found = path.stat()
     except FileNotFoundError:
-        return 0.0
+        return 0.0, 0
+    return found.st_mtime, found.st_size

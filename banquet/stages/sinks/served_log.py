@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 4_096
 ROW_GROUP = 256
+FLUSH_ANSWERS = 1_024
 FLUSH_S = 30.0
 SWEEP_S = 60.0
 POLL_S = 0.5
@@ -39,7 +40,7 @@ DROPPED = Counter("banquet_served_log_dropped_total", "Answers missing in the se
 
 
 class ServedLog:
-    """Writes answers as parquet to `folder/<UTC hour>/`, from a thread of its own, every `flush_s` or `flush_answers`.
+    """Writes answers as parquet to `folder/<UTC hour>/`, from a thread of its own, every `flush_s` or when many wait.
 
     Taking an answer costs one append: when `max_waiting` wait already, or the disk refuses, the answer is missing in the log and
     counted in `dropped`. `sample_rate` is the share of requests that are written, chosen by their ids. `retention_hours` and
@@ -91,7 +92,7 @@ class ServedLog:
         flushed_s = swept_s = float("-inf")
         while not self._closing.wait(POLL_S):
             now_s = time.monotonic()
-            if len(self._waiting) >= ROW_GROUP or now_s >= flushed_s + self._flush_s:
+            if len(self._waiting) >= FLUSH_ANSWERS or now_s >= flushed_s + self._flush_s:
                 self._flush()
                 flushed_s = now_s
             if now_s >= swept_s + SWEEP_S:

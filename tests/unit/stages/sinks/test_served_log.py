@@ -258,7 +258,7 @@ def test_a_killed_process_leaves_only_whole_files(tmp_path: Path) -> None:
 import itertools, pathlib, sys, time
 from banquet.stages.sinks import served_log
 from tests.unit.stages.sinks.test_served_log import make_answer
-served_log.POLL_S, served_log.ROW_GROUP = 0.01, 8
+served_log.POLL_S = 0.01
 log = served_log.ServedLog(pathlib.Path(sys.argv[1]), flush_s=0.01)
 for number in itertools.count():
     log.take(make_answer(f"r{number:06d}"))
