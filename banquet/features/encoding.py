@@ -105,7 +105,11 @@ def decode_timestamp_us(blob: bytes) -> int:
             nanos = number
     if nanos % 1_000 == 0 and abs(seconds) < _EXACT_S:
         return seconds * 1_000_000 + nanos // 1_000
-    moment = datetime.fromtimestamp(seconds + nanos / 1_000_000_000.0, UTC)
+    try:
+        moment = datetime.fromtimestamp(seconds + nanos / 1_000_000_000.0, UTC)
+    except (OverflowError, ValueError):
+        # Beyond the years that Python knows: Feast fails.
+        return seconds * 1_000_000 + nanos // 1_000
     return (moment - _EPOCH) // _MICROSECOND
 
 
