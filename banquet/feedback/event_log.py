@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 64 << 20
+SEGMENT_S = 86_400.0
 MAX_WAITING = 50_000
 REMEMBERED_IDS = 100_000
 
@@ -38,8 +40,9 @@ class _Waiting(NamedTuple):
 class FileEventLog:
     """This process's end of the log in `folder`; used from one event loop. Raises `OSError` when the folder is unusable.
 
-    segment_bytes: a segment that has grown past it is sealed. max_waiting: events that may wait for the disk before new ones
-    are refused. remembered_ids: how many of the newest event ids are known as duplicates here; the consumer knows all.
+    segment_bytes, segment_s: a segment that has grown larger or older is sealed at the next write. max_waiting: events that may
+    wait for the disk before new ones are refused. remembered_ids: how many of the newest event ids are known as duplicates here;
+    the consumer knows all.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class FileEventLog:
         folder: Path,
         *,
         segment_bytes: int = SEGMENT_BYTES,
+        segment_s: float = SEGMENT_S,
         max_waiting: int = MAX_WAITING,
         remembered_ids: int = REMEMBERED_IDS,
     ) -> None:
@@ -55,6 +59,7 @@ class FileEventLog:
             log.warning("cut %d bytes of torn, never acknowledged records off segments in %s", cut_bytes, folder)
         self._folder = folder
         self._segment_bytes = segment_bytes
+        self._segment_s = segment_s
         self._max_waiting = max_waiting
         self._remembered_ids = remembered_ids
         self._queue: list[_Waiting] = []
@@ -66,6 +71,7 @@ class FileEventLog:
         self._disk = ThreadPoolExecutor(1, "event-log")
         self._writer = new_writer()
         self._segments_begun = 0
+        self._segment_begun_s = 0.0
         self._segment: Segment | None = None
         self._known: dict[str, None] = {}
 
@@ -138,10 +144,13 @@ class FileEventLog:
         return outcomes
 
     def _write(self, data: bytes) -> None:
-        if self._segment is not None and self._segment.size_bytes >= self._segment_bytes:
+        if self._segment is not None and (
+            self._segment.size_bytes >= self._segment_bytes or time.monotonic() - self._segment_begun_s >= self._segment_s
+        ):
             self._end_segment()
         if self._segment is None:
             self._segments_begun += 1
+            self._segment_begun_s = time.monotonic()
             self._segment = Segment(self._folder, self._writer, self._segments_begun)
         try:
             self._segment.append(data)

@@ -24,7 +24,7 @@ _BUSY_S = 30.0
 
 
 class OfflineThread:
-    """Empties the state's table `offline` into `store` every `every_s`; what is left at the end, the next run finds.
+    """Empties the state's table `offline` into `store` every `every_s` and at the end; what is left, the next run finds.
 
     Rows leave the table after the store took them, so that a crash repeats some and loses none.
     """
@@ -57,10 +57,13 @@ class OfflineThread:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._every_s):
+        stopped = False
+        while not stopped:
+            stopped = self._stop.wait(self._every_s)
             try:
                 with closing(sqlite3.connect(self._state_path, timeout=_BUSY_S, isolation_level=None)) as database:
-                    while not self._stop.is_set() and self._write_some(database):
+                    # At the end once more, so that training finds what was pushed up to then.
+                    while self._write_some(database) and not self._stop.is_set():
                         pass
             except (StoreUnavailable, sqlite3.OperationalError, OSError) as error:
                 log.warning("the offline store waits, next try in %.0f s: %s", self._every_s, error)

@@ -178,7 +178,9 @@ class ConsumerState:
     def _not_counted_before(self, events: Sequence[Event]) -> list[Event]:
         today = self._clock() // 1_000_000 // _DAY_S
         if today != self._forgot_on_day:
-            self._db.execute("DELETE FROM counted WHERE day < ?", (today - self._remembered_days,))
+            forgettable = today - self._remembered_days
+            self._db.execute("DELETE FROM counted WHERE day < ?", (forgettable,))
+            self._db.execute("DELETE FROM erased WHERE online IS NULL AND at_us < ?", (forgettable * _DAY_S * 1_000_000,))
             self._forgot_on_day = today
         insert = "INSERT OR IGNORE INTO counted VALUES (?, ?)"
         return [event for event in events if self._db.execute(insert, (event.event_id, today)).rowcount]

@@ -30,7 +30,7 @@ PACE = Pace(poll_s=0.001, batch_events=100, user_rows=40, item_rows=40, items_ev
 SENT_AT_ONCE = 5
 CALLERS = 4
 PAUSE_S = 0.02
-GIVE_UP_S = 60
+GIVE_UP_S = 120
 
 
 def forked(work: Callable[[], None]) -> int:

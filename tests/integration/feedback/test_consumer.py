@@ -1,7 +1,6 @@
 """From a recorded event to the user's row in a real Feast store."""
 
 import asyncio
-import random
 import signal
 import sqlite3
 import subprocess
@@ -17,10 +16,9 @@ import pytest
 from banquet.feedback.consumer import run_consumer
 from banquet.feedback.event_log import FileEventLog
 from banquet.feedback.feast_push import FeastActivity
-from banquet.feedback.lag import consumer_lag
 from banquet.feedback.ports import ActivityRow
 from banquet.feedback.pushing import Pace
-from tests.unit.feedback.fakes import features_of, make_event, random_events, recomputed, write_segment
+from tests.unit.feedback.fakes import make_event, write_segment
 
 NOW_US = int(time.time() * 1e6)
 VISIBLE_WITHIN_S = 10.0
@@ -78,26 +76,6 @@ async def test_a_locked_store_delays_the_event_and_loses_nothing(sqlite_repo: Pa
             other.rollback()
         wait_until(lambda: "fay" in store.read_users(["fay"]))
     await log.close()
-
-
-def test_kill_9_of_the_consumer_at_random_moments_changes_no_feature(sqlite_repo: Path, tmp_path: Path) -> None:
-    """After 2,000 events with duplicates, out of order, and six kills, every feature equals the recomputation."""
-    log, to_come = tmp_path / "log", tmp_path / "to-come"
-    log.mkdir()
-    to_come.mkdir()
-    events = random_events(1_900, seed=11, users=60, items=150)
-    deliveries = events + events[::19]
-    random.Random(11).shuffle(deliveries)
-    for start in range(0, len(deliveries), 60):
-        write_segment(to_come / f"events-{start:06d}-000001.log", deliveries[start : start + 60])
-    command = [sys.executable, "-W", "ignore", "-m", "tests.integration.feedback.crash_host"]
-    arguments = [log, tmp_path / "consumer.db", sqlite_repo, to_come, 6]
-    host = subprocess.run([*command, *map(str, arguments)], check=True, timeout=180, stdout=subprocess.PIPE, text=True)
-    assert int(host.stdout) >= 4, "most kills should find the consumer at work"
-    assert consumer_lag(log, tmp_path / "consumer.db").none
-    store, users, items = FeastActivity(sqlite_repo), recomputed(events, "user_id"), recomputed(events, "item_id")
-    assert features_of(store.read_users(list(users))) == users
-    assert features_of(store.read_items(list(items))) == items
 
 
 def test_the_process_follows_the_log_and_ends_on_sigterm(sqlite_repo: Path, tmp_path: Path) -> None:

@@ -123,6 +123,16 @@ async def test_segments_end_at_their_size(tmp_path: Path) -> None:
     assert logged_ids(tmp_path) == [f"e{number}" for number in range(10)]
 
 
+async def test_segments_end_at_their_age(tmp_path: Path) -> None:
+    """So that retention finds something to delete where there is little traffic."""
+    log = FileEventLog(tmp_path, segment_s=0.0)
+    for number in range(3):
+        await log.append([make_event(number)])
+    await log.close()
+    assert len(segment_names(tmp_path)) == 3
+    assert sorted(logged_ids(tmp_path)) == ["e0", "e1", "e2"]
+
+
 async def test_only_recent_ids_are_remembered(tmp_path: Path) -> None:
     """Memory stays bounded; the consumer knows the rest."""
     log = FileEventLog(tmp_path, remembered_ids=2)
