@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-USERS, ITEMS, HISTORY = 1_000, 5_000, 50
+USERS, ITEMS, HISTORY = 1_000, 2_500, 50
 TWENTY = {f"f{k}": (Float32, Int64, String, Float32)[k % 4] for k in range(20)}
 NINETY = {f"w{k}": (Float32, Int64, Float32)[k % 3] for k in range(90)}
 USER = {f"u{k}": (Float32, Int64, String)[k % 3] for k in range(19)}

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     Ours: TypeAlias = Callable[[str, Sequence[str]], Awaitable[tuple[UserFeatures, Mapping[str, Picked]]]]
 
 CONCURRENT = 64
-SECONDS = 5.0
-SDK_CALLS = 25
+SECONDS = 4.0
+SDK_CALLS = 30
+WIDE_SDK_CALLS = 10
 OUR_CALLS_EACH = 40
 
 
@@ -48,9 +49,9 @@ async def _cases(store: str, made: Project) -> list[Case]:
     reader = open_user_reader(made.repo, made.catalogue)
     try:
         found = []
-        for name, count, view, features in (
-            ("1 user + 500 items x 20 features", 500, "item", list(TWENTY)),
-            ("1 user + 1000 items x 90 features", 1000, "item_wide", list(NINETY)),
+        for name, count, view, features, sdk_calls in (
+            ("1 user + 500 items x 20 features", 500, "item", list(TWENTY), SDK_CALLS),
+            ("1 user + 1000 items x 90 features", 1000, "item_wide", list(NINETY), WIDE_SDK_CALLS),
         ):
             user_references = ["user:history", *(f"user:{feature}" for feature in USER)]
             item_references = [f"{view}:{feature}" for feature in features]
@@ -66,18 +67,21 @@ async def _cases(store: str, made: Project) -> list[Case]:
                 of_user = made.feast.get_online_features(wanted[0], [{"user_id": user_id}]).to_dict()
                 return of_user, made.feast.get_online_features(wanted[1], {"item_id": list(items)}).to_dict()
 
-            found.append(await _alternate(name, store, count, ours, theirs))
+            found.append(await _alternate(name, store, (count, sdk_calls), ours, theirs))
         return [*found, await _concurrent(store, made, reader.read)]
     finally:
         await reader.aclose()
 
 
-async def _alternate(name: str, store: str, count: int, ours: Ours, theirs: Callable[[str, Sequence[str]], Answers]) -> Case:
+async def _alternate(
+    name: str, store: str, size: tuple[int, int], ours: Ours, theirs: Callable[[str, Sequence[str]], Answers]
+) -> Case:
     """Both in turns, so that whatever else the machine does concerns both; other users and items every time."""
+    count, sdk_calls = size
     random_ = random.Random(11)
     our_ms: list[float] = []
     sdk_ms: list[float] = []
-    for _ in range(SDK_CALLS):
+    for _ in range(sdk_calls):
         user_id, items = _question(random_, count)
         began_s = time.perf_counter()
         of_user, of_items = theirs(user_id, items)
