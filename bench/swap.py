@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import random
-import struct
 import subprocess
 import sys
 import threading
@@ -24,7 +23,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from banquet.app.processes import Child
 from banquet.app.settings import read_settings
 from banquet.app.wiring import supervised
-from banquet.features.layout import LAYOUT_FILE, Layout
 from banquet.releases import registry
 from banquet.releases.manifest import load
 from banquet.v1 import recommendation_pb2 as pb
@@ -32,30 +30,18 @@ from banquet.wire.catalogue_file import CatalogueReader, read_pointer
 from banquet.wire.changed_items import ChangedItems
 from bench import report, stacks, workspace
 from bench.answers import describe, requests_for
-from bench.features.big_store import BigSqlite, activity, item_id, text, texts, view_of, whole
+from bench.features.big_store import BigSqlite, activity, item_id
 from bench.load import Outcome, Target, closed_loop, open_loop
 from bench.measure import METHOD
 from bench.ports import free_ports
+from bench.swap_store import COLUMNS, USERS, fill, layout_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from banquet.app.settings import Settings
-    from banquet.wire.schema import Feature, FeatureSchema
-    from bench.features.big_store import Cells
 
-COLUMNS = 20
-USERS = 200
-HISTORY = 20
-COUNTERS = {
-    "interaction_count": "INT64",
-    "rating_count": "INT64",
-    "rating_mean": "FLOAT",
-    "clicks_24h": "INT64",
-    "clicks_7d": "INT64",
-}
-TYPES = {"category": "STRING", "categories": "STRING_LIST", "number": "DOUBLE"}
 SETTLED_S = 3.0
 PATIENCE_S = 300.0
 STOP_S = 10.0
@@ -112,7 +98,7 @@ class SwapBench:
         self._settings_file.write_text(yaml.safe_dump(told))
         self._settings = read_settings(self._settings_file)
         self.catalogue = self._settings.catalogue
-        self._fill(schema)
+        fill(self._store, self._layout, schema, arguments.items, self.catalogue)
 
     def build(self) -> dict[str, Any]:
         """The catalogue from nothing, in a process of its own: seconds, megabytes of files and of that process at most."""
@@ -246,55 +232,6 @@ class SwapBench:
                 return
             time.sleep(0.2)
         raise stacks.NotStarted(f"the builder did not follow within {PATIENCE_S:.0f} s")
-
-    def _fill(self, schema: FeatureSchema) -> None:
-        items, draw = self._arguments.items, random.Random(7)
-        self.catalogue.mkdir(parents=True)
-        (self.catalogue / LAYOUT_FILE).write_text(self._layout.to_json())
-        known = {feature.name: feature for feature in (*schema.item, *schema.user)}
-        users, profile = self._layout.users, self._layout.items[0]
-        its = ((item_id(number), _cells(draw, profile.features, known, number)) for number in range(items))
-        self._store.write(profile.name, its)
-        self._store.write("item_activity", ((item_id(number), activity(draw.randrange(1000))) for number in range(items)))
-        for view in users:
-            rows = ((f"u{number}", _cells(draw, view.features, known, number)) for number in range(USERS))
-            self._store.write(view.name, rows)
-        histories = (
-            (f"u{n}", {"history": texts([item_id(draw.randrange(items)) for _ in range(HISTORY)])}) for n in range(USERS)
-        )
-        self._store.write("user_activity", histories)
-
-
-def layout_of(schema: FeatureSchema) -> Layout:
-    """Views that a release fits, with other columns up to `COLUMNS`."""
-    profile = {"available": "BOOL", "title": "STRING"}
-    profile |= {feature.name: TYPES[feature.kind] for feature in schema.item if feature.view == "item_profile"}
-    spare = max(0, COLUMNS - len(profile) - len(COUNTERS))
-    profile |= {f"number_{number}": "DOUBLE" for number in range(spare)}
-    users = {view: {f.name: TYPES[f.kind] for f in schema.user if f.view == view} for view in ("user_profile", "user_activity")}
-    users["user_activity"] |= {"history": "STRING_LIST"}
-    items = {"item_profile": profile, "item_activity": COUNTERS}
-    user_views, item_views = (tuple(view_of(name, features) for name, features in its.items()) for its in (users, items))
-    return Layout("banquet", "", user_views, item_views)
-
-
-def _cells(draw: random.Random, features: Mapping[str, str], known: dict[str, Feature], number: int) -> Cells:
-    return {name: _cell(draw, kind, known.get(name), number) for name, kind in features.items() if name != "history"}
-
-
-def _cell(draw: random.Random, kind: str, feature: Feature | None, number: int) -> bytes:
-    words = list(feature.vocabulary) if feature is not None and feature.vocabulary else []
-    match kind:
-        case "BOOL":
-            return b"\x38\x01"
-        case "STRING":
-            return text(draw.choice(words) if words else f"Item number {number}")
-        case "STRING_LIST":
-            return texts(draw.sample(words, min(2, len(words))))
-        case "INT64":
-            return whole(draw.randrange(1000))
-        case _:
-            return b"\x29" + struct.pack("<d", draw.random() * 10)
 
 
 def _patient_placements(folder: Path) -> Path:
