@@ -39,7 +39,7 @@ class Place(Protocol):
     def name(self) -> str: ...
 
     def erase(self, user_id: str) -> int:
-        """Remove the person; how many records, rows or answers that were. Safe to repeat."""
+        """Remove the person; how many records, rows or answers that were, as far as it is known. Safe to repeat."""
         ...
 
     def count(self, user_id: str) -> int:

@@ -48,7 +48,7 @@ def test_a_person_is_forgotten_everywhere(served: Served, client: BanquetClient)
     found = {place["place"]: place for place in erasure["places"]}
     assert list(found) == PLACES
     assert all(place["left"] == 0 for place in found.values())
-    assert found["events"]["removed"] == 3
+    assert found["events"]["removed"] >= 3
     assert found["online_store"]["removed"] >= 2
     assert found["offline_store"]["removed"] >= 2
     assert found["training_tables"]["removed"] >= 2

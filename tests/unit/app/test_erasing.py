@@ -16,7 +16,7 @@ from banquet.feedback.erasures import ErasureBook
 
 @dataclass
 class Drawer:
-    """A place with some things of everybody in it; `stuck` ones stay for a while, `failures` times it cannot be opened."""
+    """A place with some things of everybody in it; `stuck` ones stay at first, `failures` times it cannot be opened."""
 
     name: str
     held: int = 2
@@ -29,12 +29,11 @@ class Drawer:
         if self.failures:
             self.failures -= 1
             raise StageFailed("unavailable", "no store")
-        removed, self.held = self.held, 0
+        removed, self.held, self.stuck = self.held - self.stuck, self.stuck, 0
         return removed
 
     def count(self, user_id: str) -> int:
-        left, self.stuck = self.stuck, 0
-        return left
+        return self.held
 
 
 @contextmanager
@@ -85,3 +84,17 @@ def test_a_request_outlives_the_eraser(tmp_path: Path) -> None:
     erasure = ErasureBook(tmp_path).request("ada")
     with eraser(ErasureBook(tmp_path), Drawer("events")):
         assert until_done(ErasureBook(tmp_path), erasure).places == (ErasedPlace("events", 2, 0),)
+
+
+def test_a_place_that_another_one_clears_says_what_was_there(tmp_path: Path) -> None:
+    """As the online store, which the consumer clears as soon as the events are."""
+    book, stores = ErasureBook(tmp_path), Drawer("online_store", 4)
+
+    class Events(Drawer):
+        def erase(self, user_id: str) -> int:
+            stores.held = 0
+            return super().erase(user_id)
+
+    with eraser(ErasureBook(tmp_path), Events("events"), stores):
+        done = until_done(book, book.request("ada"))
+    assert done.places == (ErasedPlace("events", 2, 0), ErasedPlace("online_store", 4, 0))
