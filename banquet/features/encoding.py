@@ -130,6 +130,8 @@ def _signed(number: int) -> int:
 
 
 def _text(blob: bytes) -> str:
+    if blob[1] == len(blob) - 2 and blob[1] < _ONE_BYTE:
+        return blob[2:].decode()
     return _bytes(blob).decode()
 
 
@@ -141,7 +143,17 @@ def _bytes(blob: bytes) -> bytes:
 
 
 def _integer(blob: bytes) -> int:
-    return _signed(_varint(blob, 1)[0])
+    value = blob[1]
+    if value < _ONE_BYTE:
+        return value
+    value &= 0x7F
+    shift, at = 7, 2
+    while (byte := blob[at]) >= _ONE_BYTE:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        at += 1
+    value |= byte << shift
+    return value - (1 << 64) if value & _SIGN else value
 
 
 def _pieces(blob: bytes, at: int) -> list[bytes]:
@@ -166,7 +178,23 @@ def _pieces(blob: bytes, at: int) -> list[bytes]:
 
 
 def _texts(blob: bytes) -> list[str]:
-    return [piece.decode() for piece in _pieces(blob, 1)]
+    length, start = _varint(blob, 1)
+    body = blob[start:]
+    if length != len(body) or not body.isascii():
+        return [piece.decode() for piece in _pieces(blob, 1)]
+    # The usual history: short plain ids. Every length takes one byte, so that one decoding serves all.
+    text = body.decode("ascii")
+    at, end, texts = 0, length, []
+    append = texts.append
+    while at < end:
+        if body[at] != 0x0A:  # noqa: PLR2004 - field 1, bytes
+            raise IndexError("a list holds an unknown field")
+        begin = at + 2
+        at = begin + body[at + 1]
+        append(text[begin:at])
+    if at != end:
+        raise IndexError("a list is cut short")
+    return texts
 
 
 def _integers(blob: bytes, at: int) -> list[int]:

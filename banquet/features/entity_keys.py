@@ -28,9 +28,13 @@ class EntityKeys:
         self._order = sorted(range(len(join_keys)), key=lambda at: join_keys[at])
         names = b"".join(_U32.pack(_STRING) + _sized(join_keys[at].encode()) for at in self._order)
         self._prefix = _U32.pack(len(join_keys)) + names
+        self._text = self._prefix + _U32.pack(_STRING) if self._types == ("STRING",) else b""
 
     def encode(self, parts: Sequence[object]) -> bytes:
         """The key of an entity from its parts, in step with `join_keys`. Raises `BadValue` for what a type cannot hold."""
+        if self._text:
+            # Most keys are one text.
+            return self._text + _sized(self._part(0, parts[0]))
         values = (_U32.pack(_CODES[self._types[at]]) + _sized(self._part(at, parts[at])) for at in self._order)
         return self._prefix + b"".join(values)
 

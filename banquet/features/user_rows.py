@@ -32,11 +32,12 @@ class _Source:
     keys: EntityKeys
     part: Part
     columns: tuple[str | None, ...]
+    asked: tuple[str, ...]
 
     def key(self, ask: Ask, context: Mapping[str, str]) -> bytes | None:
         """None where the request does not say all of the key, or says what cannot be in the store."""
         try:
-            parts = [ask.user_id if name == self.view.own_key else context[name] for name in self.view.asked]
+            parts = [ask.user_id if name == self.view.own_key else context[name] for name in self.asked]
             return self.keys.encode(parts)
         except (KeyError, BadValue):
             return None
@@ -108,10 +109,10 @@ class UserRows:
 def _source(view: View) -> _Source:
     names = tuple(view.features)
     columns = tuple(view.column(name) if name in view.served else None for name in names)
-    return _Source(view, EntityKeys(view.join_keys, view.key_types), Part(view, names), columns)
+    return _Source(view, EntityKeys(view.join_keys, view.key_types), Part(view, names), columns, view.asked)
 
 
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise BadValue(f"history is no list but {value!r}")
-    return tuple(str(item) for item in value)
+    return tuple(map(str, value))
