@@ -184,14 +184,14 @@ def _texts(blob: bytes) -> list[str]:
         return [piece.decode() for piece in _pieces(blob, 1)]
     # The usual history: short plain ids. Every length takes one byte, so that one decoding serves all.
     text = body.decode("ascii")
-    at, end, texts = 0, length, []
-    append = texts.append
+    at, end = 0, length
+    texts: list[str] = []
     while at < end:
         if body[at] != 0x0A:  # noqa: PLR2004 - field 1, bytes
             raise IndexError("a list holds an unknown field")
         begin = at + 2
         at = begin + body[at + 1]
-        append(text[begin:at])
+        texts.append(text[begin:at])
     if at != end:
         raise IndexError("a list is cut short")
     return texts
