@@ -14,6 +14,7 @@ from feast.infra.online_stores.helpers import compute_versioned_name
 
 from banquet.core.errors import StageFailed
 from banquet.features.cells import NOTHING
+from banquet.features.throttled import heed_unprocessed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,7 @@ class FeastCells:
     def __init__(self, repo: FeatureRepo) -> None:
         self._feast = FeatureStore(repo_path=str(repo.folder), fs_yaml_file=repo.yaml)
         self._store = self._feast._get_provider().online_store  # noqa: SLF001 - Feast has no public way to it
+        heed_unprocessed(self._store)
         self._asynchronous: bool = self._store.async_supported.read
         # Feast's Redis reader (a cluster's, too) says nulls of 1970 of what it does not have.
         self.absent_is_present = any(kind.__name__ == "RedisOnlineStore" for kind in type(self._store).__mro__)

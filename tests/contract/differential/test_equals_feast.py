@@ -42,8 +42,9 @@ SQLITE = "type: sqlite\n  path: online.db"
 
 @pytest.fixture(autouse=True)
 def looking_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise a builder rests after a slow scan, and readers look at the layout once a second."""
+    """Otherwise a builder rests during and after a slow scan, and readers look at the layout once a second."""
     monkeypatch.setattr(catalogue_builder, "REST", 0.0)
+    monkeypatch.setattr(catalogue_builder, "SCAN_SLICE_S", float("inf"))
     monkeypatch.setattr(layout, "LOOK_EVERY_S", 0.0)
 
 
