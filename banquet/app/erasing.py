@@ -152,13 +152,14 @@ def _carry_out(book: ErasureBook, places: Sequence[Place], wanted: Wanted) -> bo
         # All of them first: clearing one place may clear another.
         found = {place.name: place.count(wanted.user_id) for place in places}
         for place in places:
-            removed = place.erase(wanted.user_id) or found[place.name]
+            removed = max(place.erase(wanted.user_id), found[place.name])
             erasure = erasure.noted(ErasedPlace(place.name, removed, 0))
             book.note(wanted, erasure)
         for place in places:
-            erasure = erasure.noted(ErasedPlace(place.name, 0, place.count(wanted.user_id)))
-        left = [f"{found.left} in {found.place}" for found in erasure.places if found.left]
-        erasure = replace(erasure, done=not left, detail=f"still there: {', '.join(left)}" if left else "")
+            left = place.count(wanted.user_id)
+            erasure = erasure.noted(ErasedPlace(place.name, -left, left))
+        rest = [f"{place.left} in {place.place}" for place in erasure.places if place.left]
+        erasure = replace(erasure, done=not rest, detail=f"still there: {', '.join(rest)}" if rest else "")
         book.note(wanted, erasure)
     except (BanquetError, OSError, sqlite3.Error, ValueError) as error:
         log.warning("erasure %s is tried again: %s", erasure.erasure_id, error)

@@ -25,10 +25,13 @@ class Erasure:
     detail: str = ""
 
     def noted(self, found: ErasedPlace) -> Erasure:
-        """With one more visit to a place: what is removed adds up, what is left is the last scan's."""
+        """With one more visit to a place: what is removed adds up, what is left is the last scan's.
+
+        `removed` is below 0 when less was removed than was thought at an earlier visit.
+        """
         known = {place.place: place for place in self.places}
-        before = known.get(found.place)
-        known[found.place] = ErasedPlace(found.place, found.removed + (before.removed if before else 0), found.left)
+        before = known.get(found.place, ErasedPlace(found.place, 0, 0))
+        known[found.place] = ErasedPlace(found.place, max(0, before.removed + found.removed), found.left)
         return Erasure(self.erasure_id, self.done, tuple(known.values()), self.detail)
 
 
