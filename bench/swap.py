@@ -179,7 +179,7 @@ class SwapBench:
             with self._pushing():
                 await open_loop(target, rate_per_s=rate, seconds=SETTLED_S + its.every)
             for turn in range(its.rounds):
-                await asyncio.sleep(SETTLED_S)
+                await self._until_settled(target)
                 _add(quiet, await open_loop(target, rate_per_s=rate, seconds=its.seconds, seed=turn))
                 with self._pushing():
                     _add(swaps, await open_loop(target, rate_per_s=rate, seconds=its.seconds, seed=turn))
@@ -193,6 +193,16 @@ class SwapBench:
             "reader_takes_a_version_ms": take_ms,
             "memory_mb": memory,
         }
+
+    async def _until_settled(self, target: Target) -> None:
+        """Until the newest version is the one that answers name, and a while longer."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                await asyncio.sleep(SETTLED_S)
+                pointer = read_pointer(self.catalogue)
+                one = await closed_loop(target, concurrency=1, seconds=PATIENCE_S, max_calls=1)
+                if pointer is not None and _versions(one) == {pointer.version}:
+                    return
 
     @contextmanager
     def _pushing(self) -> Iterator[None]:
@@ -250,10 +260,11 @@ def _add(total: Outcome, outcome: Outcome) -> None:
     total.elapsed_s += outcome.elapsed_s
 
 
+def _versions(outcome: Outcome) -> set[str]:
+    return {pb.RecommendResponse.FromString(sample.answer).info.catalogue_version for sample in outcome.samples if sample.answer}
+
+
 def _summary(outcome: Outcome) -> dict[str, Any]:
-    versions = {
-        pb.RecommendResponse.FromString(sample.answer).info.catalogue_version for sample in outcome.samples if sample.answer
-    }
     percentiles = {f"p{percent}_ms": outcome.percentile_ms(percent) for percent in (50, 90, 99)}
     degraded = describe(outcome.samples)["degradations"]
     largest = max((sample.latency_s for sample in outcome.samples), default=0.0) * 1e3
@@ -261,7 +272,7 @@ def _summary(outcome: Outcome) -> dict[str, Any]:
         "answered": len(outcome.samples),
         "failures": dict(outcome.failures),
         "degradations": degraded,
-        "versions": len(versions),
+        "versions": len(_versions(outcome)),
         **percentiles,
         "max_ms": largest,
     }

@@ -43,6 +43,7 @@ def fill(store: BigSqlite, layout: Layout, schema: FeatureSchema, items: int, ca
         store.write(view.name, iter(rows))
     histories = ((f"u{n}", {"history": texts([item_id(draw.randrange(items)) for _ in range(HISTORY)])}) for n in range(USERS))
     store.write("user_activity", histories)
+    store.share()
 
 
 def layout_of(schema: FeatureSchema) -> Layout:

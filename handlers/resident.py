@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FOLLOW_EVERY_S = 0.25
-# A job waits so long for a version that is being loaded; TorchServe kills a worker whose answer takes seconds.
+# A job waits so long for a version that is being loaded, if it holds up nobody: a worker does one job at a time, and TorchServe
+# kills one whose answer takes seconds.
 LOAD_WAIT_S = 1.0
 RETRY_AFTER_S = 1.0
 KEPT = 2
@@ -81,11 +82,16 @@ class ResidentCatalogues:
         try:
             if not catalogue_path(self._folder, version).is_file():
                 raise JobRefused("stale_catalogue", f"there is no catalogue {version} in {self._folder}")
-            return self._load_soon(version).result(LOAD_WAIT_S)
+            return self._load_soon(version).result(0.0 if self._serves_another(version) else LOAD_WAIT_S)
         except BadCatalogue as error:
             raise JobRefused("stale_catalogue", str(error)) from error
         except TimeoutError as error:
             raise JobRefused("stale_catalogue", f"catalogue {version} is still being loaded") from error
+
+    def _serves_another(self, version: str) -> bool:
+        """Whether jobs for a version that is resident came a moment ago: they would have to wait, too."""
+        since_s = time.monotonic() - IN_USE_S
+        return any(self._asked_at_s.get(held, 0.0) > since_s for held in self._held if held != version)
 
     def _follow(self) -> None:
         while not self._stopped.wait(FOLLOW_EVERY_S):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.05
+ASK_AGAIN_S = 0.1
 # Between two versions: each costs the models a canary.
 REST_S = 0.2
 # A version that the models are still encoding is waited for so long per 100,000 items; then queries go on without the models.
@@ -101,7 +102,7 @@ class Handover:
             }
             waiting = [model for model, reason in zip(waiting, reasons, strict=True) if reason and waited_s < bound_s[model]]
             if waiting:
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(ASK_AGAIN_S)
         self._follower.admit(candidate)
         await asyncio.sleep(REST_S)
 

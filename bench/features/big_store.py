@@ -79,6 +79,10 @@ class BigStore(Protocol):
         """Upsert rows of a view by entity id, in one transaction where there are such."""
         ...
 
+    def share(self) -> None:
+        """Let others read and write, once it is filled."""
+        ...
+
 
 def fill(store: BigStore, items: int, users: int, catalogue: Path) -> None:
     """Items i0.. and users u0.., and the layout that says how they lie."""
@@ -93,6 +97,7 @@ def fill(store: BigStore, items: int, users: int, catalogue: Path) -> None:
         "user_activity",
         ((f"u{n}", {"history": texts(its), "interaction_count": whole(HISTORY)}) for n, its in enumerate(histories)),
     )
+    store.share()
 
 
 def activity(count: int) -> Cells:
@@ -108,13 +113,16 @@ class BigSqlite:
         self.file = work / "online_store.db"
         self.repo = _repo(work, SqliteStore(self.file), f"online_store:\n  type: sqlite\n  path: {self.file}\n")
         with closing(sqlite3.connect(self.file)) as connection:
-            connection.execute("PRAGMA journal_mode = wal")
             for view in layout.views:
                 connection.execute(
                     f'CREATE TABLE "{PROJECT}_{view.table}" (entity_key BLOB, feature_name TEXT, value BLOB, value_text TEXT,'
                     " vector_value BLOB, event_ts timestamp, created_ts timestamp, PRIMARY KEY(entity_key, feature_name))"
                 )
-                connection.execute(f'CREATE INDEX "{PROJECT}_{view.table}_ek" ON "{PROJECT}_{view.table}" (entity_key)')
+
+    def share(self) -> None:
+        """Let readers in while someone writes, as `banquet features prepare` does; the filling is quicker without."""
+        with closing(sqlite3.connect(self.file)) as connection:
+            connection.execute("PRAGMA journal_mode = wal")
 
     def write(self, view: str, rows: Iterator[tuple[str, Cells]]) -> None:
         keys, now_s = KEYS[view.partition("_")[0]], int(time.time())
@@ -152,6 +160,9 @@ class BigRedis:
             if len(pipeline) >= 1000:  # noqa: PLR2004 - rows per round
                 pipeline.execute()
         pipeline.execute()
+
+    def share(self) -> None:
+        """A server always does."""
 
 
 @contextmanager

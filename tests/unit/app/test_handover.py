@@ -51,6 +51,7 @@ def models():
 @pytest.fixture
 async def handover(follower, models, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "LOOK_S", 0.005)
+    monkeypatch.setattr(module, "ASK_AGAIN_S", 0.005)
     publish(tmp_path, ["a"])
     follower.start()
     handover = Handover(follower, "rel", SCHEMA, models.ask, list(models.reasons))
