@@ -26,12 +26,13 @@ Mode: TypeAlias = Literal["feast", "strict"]
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """One stored view: its keys, which part of them is the user's id, and the names its features are served under."""
+    """One stored view: its keys, and which cells of its rows are served, under which names; `history` is the cell of that."""
 
     view: View
     keys: EntityKeys
     part: Part
-    columns: tuple[str | None, ...]
+    columns: tuple[tuple[str, int], ...]
+    history: int | None
     asked: tuple[str, ...]
 
     def key(self, ask: Ask, context: Mapping[str, str]) -> bytes | None:
@@ -82,16 +83,15 @@ class UserRows:
                 if self.mode == "strict" and outside_max_age(time_us, source.view.ttl_s, now_s):
                     statuses[name] = OUTSIDE_MAX_AGE
                     continue
-            for column, blob in zip(source.columns, blobs, strict=True):
-                if not blob or column is None:
-                    continue
-                try:
-                    if column == HISTORY:
-                        history = _texts(decode(blob))
-                    else:
+            try:
+                for column, at in source.columns:
+                    if blob := blobs[at]:
                         values[column] = decode(blob)
-                except BadValue as error:
-                    return StageFailed("bad_value", f"user {ask.user_id!r}, feature {column!r}: {error}")
+                column = HISTORY
+                if source.history is not None and (blob := blobs[source.history]):
+                    history = _texts(decode(blob))
+            except BadValue as error:
+                return StageFailed("bad_value", f"user {ask.user_id!r}, feature {column!r}: {error}")
         notes = ("outside_max_age",) if OUTSIDE_MAX_AGE in statuses.values() else ()
         return UserFeatures(ask.user_id, values, history, found, statuses, ages_s, notes)
 
@@ -108,8 +108,11 @@ class UserRows:
 
 def _source(view: View) -> _Source:
     names = tuple(view.features)
-    columns = tuple(view.column(name) if name in view.served else None for name in names)
-    return _Source(view, EntityKeys(view.join_keys, view.key_types), Part(view, names), columns, view.asked)
+    columns = {view.column(name): at for at, name in enumerate(names) if name in view.served}
+    history = columns.pop(HISTORY, None)
+    return _Source(
+        view, EntityKeys(view.join_keys, view.key_types), Part(view, names), tuple(columns.items()), history, view.asked
+    )
 
 
 def _texts(value: object) -> tuple[str, ...]:
