@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import multiprocessing
 import os
@@ -90,6 +91,9 @@ def _consume(settings: str) -> None:
 
 async def _measure(settings: Settings) -> list[float]:
     """Milliseconds from an event's acknowledgement to its item on top of the user's history, for each event."""
+    # As a gateway does.
+    gc.collect()
+    gc.freeze()
     log = FileEventLog(settings.feedback / "log")
     reader = open_user_reader(FeatureRepo.open(settings.feature_repo), settings.catalogue)
     try:
