@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import StageFailed
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
     from banquet.features.layout import Layout
     from banquet.wire.catalogue_file import CatalogueFile
-    from tests.contract.differential.project import Project
+    from tests.contract.differential.project import Cell, Project
     from tests.contract.differential.scenarios import Question
+
+PATIENCE_S = 30.0
 
 
 class BanquetSide:
@@ -53,7 +56,7 @@ class BanquetSide:
         await self._cells.aclose()
         self._items.close()
 
-    async def _check_generic(self, told, question: Question) -> None:
+    async def _check_generic(self, told: dict[str, list[Cell]], question: Question) -> None:
         # Anew each time: Feast looks at its registry only now and then.
         cells = FeastCells(self._repo)
         try:
@@ -62,12 +65,15 @@ class BanquetSide:
             await cells.aclose()
 
     def _refreshed(self, layout: Layout) -> CatalogueFile | None:
-        """The catalogue after the builder noticed by itself what changed; None while there are no items."""
-        try:
-            while self._builder.refresh(layout) is not None:
-                pass
-        except StageFailed:
-            return None
-        pointer = read_pointer(self._folder)
-        assert pointer is not None
-        return read_catalogue(self._folder, pointer.version)
+        """The catalogue once it says that it is of now, by what the builder noticed itself; None while there are no items."""
+        asked_s = time.time()
+        while True:
+            try:
+                self._builder.refresh(layout)
+            except StageFailed:
+                return None
+            pointer = read_pointer(self._folder)
+            if pointer is not None and pointer.confirmed_at_s >= asked_s:
+                return read_catalogue(self._folder, pointer.version)
+            assert time.time() < asked_s + PATIENCE_S, "the builder does not catch up"
+            time.sleep(0.001)

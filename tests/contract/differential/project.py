@@ -86,10 +86,10 @@ class Project:
                 raise AssertionError("a project does not move")
 
     def told(self, question: Question) -> dict[str, list[Cell]]:
-        """The SDK's answer, by full feature name."""
+        """The SDK's answer, by column."""
         asked = self.feast.get_feature_service(SERVICE) if question.references is None else list(question.references)
         rows = {name: list(ids) for name, ids in question.rows.items()}
-        answer = self.feast.get_online_features(asked, rows, full_feature_names=True).proto
+        answer = self.feast.get_online_features(asked, rows, full_feature_names=question.full_names).proto
         vectors = dict(zip(answer.metadata.feature_names.val, answer.results, strict=True))
         return {
             name: [

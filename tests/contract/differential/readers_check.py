@@ -23,7 +23,7 @@ async def check_answer(told: dict[str, list[Cell]], reader: OnlineReader, questi
     asked = SERVICE if question.references is None else list(question.references)
     names = list(question.rows)
     rows = [dict(zip(names, ids, strict=True)) for ids in zip(*question.rows.values(), strict=True)]
-    columns = await reader.read(asked, rows, full_names=True)
+    columns = await reader.read(asked, rows, full_names=question.full_names)
     found = {
         name: [
             Cell(status, bits(value), time_us)

@@ -124,11 +124,12 @@ Step: TypeAlias = Write | Push | Materialize | Apply | Move
 class Question:
     """A request for features. `references` is None when the service is asked for.
 
-    `rows` maps each join key to one id per row.
+    `rows` maps each join key to one id per row. With full names, a feature's column is called `view__feature`.
     """
 
     references: tuple[str, ...] | None
     rows: Mapping[str, tuple[Id, ...]]
+    full_names: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +237,19 @@ def _questions(draw: st.DrawFn, schema: Schema, service: tuple[Part, ...]) -> Qu
     if draw(st.booleans()):
         parts = [part for part in service if all(name in schema.view(part.view).features for name in part.features)]
         if parts == list(service):
-            return Question(None, draw(_entity_rows(schema, _keys_of_service(schema, service))))
+            names = [name for part in service for name in part.features]
+            rows = draw(_entity_rows(schema, _keys_of_service(schema, service)))
+            return Question(None, rows, draw(_full(names)))
     every = [f"{view.name}:{name}" for view in schema.views for name in view.features]
     references = tuple(draw(st.lists(st.sampled_from(every), min_size=1, max_size=6, unique=True)))
     entities = {entity for reference in references for entity in schema.view(reference.partition(":")[0]).entities}
-    return Question(references, draw(_entity_rows(schema, {schema.keys[entity].name: entity for entity in sorted(entities)})))
+    rows = draw(_entity_rows(schema, {schema.keys[entity].name: entity for entity in sorted(entities)}))
+    return Question(references, rows, draw(_full([reference.partition(":")[2] for reference in references])))
+
+
+def _full(names: list[str]) -> st.SearchStrategy[bool]:
+    """Short names must be unique."""
+    return st.booleans() if len(set(names)) == len(names) else st.just(True)
 
 
 def _keys_of_service(schema: Schema, service: tuple[Part, ...]) -> dict[str, str]:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from redis import Redis
 
-from banquet.features import catalogue_builder, layout
+from banquet.features import catalogue_builder, layout, sqlite_commits
 from tests.contract.differential.banquet_side import BanquetSide
 from tests.contract.differential.project import Project
 from tests.contract.differential.scenarios import Move, scenarios
@@ -42,9 +42,10 @@ SQLITE = "type: sqlite\n  path: online.db"
 
 @pytest.fixture(autouse=True)
 def looking_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise a builder rests during and after a slow scan, and readers look at the layout once a second."""
+    """Otherwise a builder rests after slow scans and waits for those who tell of commits, and readers look once a second."""
     monkeypatch.setattr(catalogue_builder, "REST", 0.0)
-    monkeypatch.setattr(catalogue_builder, "SCAN_SLICE_S", float("inf"))
+    monkeypatch.setattr(catalogue_builder, "CONFIRM_EVERY_S", 0.0)
+    monkeypatch.setattr(sqlite_commits, "GRACE_S", 0.0)
     monkeypatch.setattr(layout, "LOOK_EVERY_S", 0.0)
 
 
