@@ -19,7 +19,7 @@ def repo(tmp_path: Path) -> FeatureRepo:
 
 
 def note(repo: FeatureRepo, dataset: str) -> None:
-    body = {"fingerprint": "f", "folder": str(repo.folder), "dataset": dataset, "rows": {}, "at": "2026-01-01"}
+    body = {"fingerprint": dataset, "folder": str(repo.folder), "dataset": dataset, "rows": {}, "at": "2026-01-01"}
     record_of(repo).write_text(json.dumps(body))
 
 
