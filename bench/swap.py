@@ -267,14 +267,13 @@ def _versions(outcome: Outcome) -> set[str]:
 def _summary(outcome: Outcome) -> dict[str, Any]:
     percentiles = {f"p{percent}_ms": outcome.percentile_ms(percent) for percent in (50, 90, 99)}
     degraded = describe(outcome.samples)["degradations"]
-    largest = max((sample.latency_s for sample in outcome.samples), default=0.0) * 1e3
     return {
         "answered": len(outcome.samples),
         "failures": dict(outcome.failures),
         "degradations": degraded,
         "versions": len(_versions(outcome)),
         **percentiles,
-        "max_ms": largest,
+        "max_ms": outcome.percentile_ms(100),
     }
 
 
