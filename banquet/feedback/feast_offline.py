@@ -39,18 +39,21 @@ class FeastOffline:
     def __init__(self, activity: FeastActivity, repo_path: Path) -> None:
         self._feast = activity.feast
         self._views = activity.views
+        self._keys = {name: activity.entities["user" if name.startswith("user") else "item"].join_key for name in self._views}
         self._folders = {name: folder for name, view in self._views.items() if (folder := _folder(view, repo_path))}
 
     def append(self, view: str, rows: Sequence[KeptRow], name: str) -> None:
-        source = self._views[view].batch_source
+        if view not in self._views:
+            return
+        source, key = self._views[view].batch_source, self._keys[view]
         try:
             if view in self._folders:
                 folder = self._folders[view]
-                _append(folder, _table(rows, pq.read_schema(next(folder.glob("*.parquet"))), source, view), name)
+                _append(folder, _table(rows, pq.read_schema(next(folder.glob("*.parquet"))), source, key), name)
             else:
                 schema, _ = get_pyarrow_schema_from_batch_source(self._feast.config, source)
                 provider = self._feast._get_provider()  # noqa: SLF001 - Feast gives no public way to its store
-                provider.ingest_df_to_offline_store(self._views[view], _table(rows, schema, source, view))
+                provider.ingest_df_to_offline_store(self._views[view], _table(rows, schema, source, key))
         except Exception as error:  # each of Feast's stores raises classes of its own
             raise StoreUnavailable(f"{len(rows)} rows of {view} cannot be appended: {error}") from error
 
@@ -64,7 +67,7 @@ class FeastOffline:
         for view, folder in self._folders.items():
             if view.startswith("user"):
                 for file in folder.glob("*.parquet"):
-                    _forget(file, user_id)
+                    _forget(file, self._keys[view], user_id)
 
 
 def _folder(view: FeatureView, repo_path: Path) -> Path | None:
@@ -73,11 +76,11 @@ def _folder(view: FeatureView, repo_path: Path) -> Path | None:
     return folder if folder is not None and folder.is_dir() else None
 
 
-def _table(rows: Sequence[KeptRow], schema: pa.Schema, source: DataSource, view: str) -> pa.Table:
+def _table(rows: Sequence[KeptRow], schema: pa.Schema, source: DataSource, key: str) -> pa.Table:
     """Rows as the source has them; a column that nothing was pushed for is null."""
     times = pa.array([row.event_time_us for row in rows], pa.int64()).cast(pa.timestamp("us", "UTC"))
     known: dict[str, Any] = {
-        f"{view.partition('_')[0]}_id": [row.entity_id for row in rows],
+        key: pa.array([row.entity_id for row in rows]).cast(schema.field(key).type),
         source.timestamp_field: times,
         source.created_timestamp_column: [datetime.now(UTC)] * len(rows),
     }
@@ -102,8 +105,8 @@ def _write(file: Path, table: pa.Table) -> None:
     part.replace(file)
 
 
-def _forget(file: Path, user_id: str) -> None:
+def _forget(file: Path, key: str, user_id: str) -> None:
     table = pq.read_table(file)
-    kept = table.filter(pc.not_equal(table["user_id"], user_id))
+    kept = table.filter(pc.not_equal(table[key].cast(pa.string()), user_id))
     if kept.num_rows < table.num_rows:
         _write(file, kept)

@@ -16,7 +16,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from banquet.core.declared import ACTIVITY, VIEWS
 from banquet.feedback.derive import row_values
 from banquet.feedback.feast_forget import forget_entity
-from banquet.feedback.feast_views import declared_views, entity_key, open_store, to_value
+from banquet.feedback.feast_views import declared_entities, declared_views, entity_key, open_store, to_value
 from banquet.feedback.ports import ActivityRow, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class FeastActivity:
 
     def __init__(self, repo_path: Path) -> None:
         self.feast = open_store(repo_path)
-        self.views = declared_views(self.feast, repo_path)
+        self.entities = declared_entities(self.feast, repo_path)
+        self.views = declared_views(self.feast, self.entities, repo_path)
         self._config = self.feast.config
         self._provider = get_provider(self._config)
         online = self._provider.online_store
@@ -60,39 +61,47 @@ class FeastActivity:
         self._push("item_activity", ((row.entity_id, row.event_time_us, row_values("item", row)) for row in rows))
 
     def push_recent(self, entity: Entity, rows: Sequence[RecentRow]) -> None:
-        if entity in self.recent:
-            self._push(f"{entity}_recent", ((row.entity_id, row.event_time_us, row.values) for row in rows))
+        self._push(f"{entity}_recent", ((row.entity_id, row.event_time_us, row.values) for row in rows))
 
     def forget_user(self, user_id: str) -> None:
         """Remove a user's row from every view of users in the store, whoever wrote it."""
+        key = entity_key(self.entities["user"], user_id)
+        if key is None:
+            return
         try:
-            forget_entity(self.feast, entity_key("user", user_id))
+            forget_entity(self.feast, key)
         except Exception as error:  # each of Feast's stores raises classes of its own
             raise StoreUnavailable(f"a user cannot be erased: {error}") from error
 
     def _read(self, entity: Entity, ids: Sequence[str]) -> dict[str, ActivityRow]:
         name = f"{entity}_activity"
-        keys = [entity_key(entity, entity_id) for entity_id in ids]
+        keys = {entity_id: key for entity_id in ids if (key := entity_key(self.entities[entity], entity_id)) is not None}
+        if name not in self.views or not keys:
+            return {}
+        names = [feature.name for feature in VIEWS[name]]
         try:
-            found = self._provider.online_read(self._config, self.views[name], keys, [feature.name for feature in VIEWS[name]])
+            found = self._provider.online_read(self._config, self.views[name], list(keys.values()), names)
         except Exception as error:  # as in forget_user
             raise StoreUnavailable(f"{name} cannot be read: {error}") from error
-        rows = (_row(entity_id, at, values) for entity_id, (at, values) in zip(ids, found, strict=True) if at is not None)
+        rows = (_row(entity_id, at, values) for entity_id, (at, values) in zip(keys, found, strict=True) if at is not None)
         # Whom Redis does not know it answers with empty values from 1970.
         return {row.entity_id: row for row in rows if row.event_time_us > 0}
 
     def _push(self, name: str, rows: Iterable[tuple[str, int, Mapping[str, object]]]) -> None:
+        if name not in self.views:
+            return
         now = datetime.now(UTC)
-        entity: Entity = "user" if name.startswith("user") else "item"
+        entity = self.entities["user" if name.startswith("user") else "item"]
         features = VIEWS[name]
         data = [
             (
-                entity_key(entity, entity_id),
+                key,
                 {feature.name: to_value(feature, values[feature.name]) for feature in features},
                 _EPOCH + event_time_us * _MICROSECOND,
                 now,
             )
             for entity_id, event_time_us, values in rows
+            if (key := entity_key(entity, entity_id)) is not None
         ]
         try:
             self._provider.online_write_batch(self._config, self.views[name], data, None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-from feast import FeatureStore, FeatureView
+from feast import Entity as FeastEntity
+from feast import FeatureStore, FeatureView, ValueType
 from feast.errors import FeatureViewNotFoundException
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import StringList, Value
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from banquet.core.declared import Entity, Feature
 
+log = logging.getLogger(__name__)
+
 _TYPES: dict[str, Any] = {"STRING_LIST": Array(String), "INT64": Int64, "FLOAT": Float32}
 
 
@@ -28,25 +32,54 @@ def open_store(repo_path: Path) -> FeatureStore:
     return FeatureStore(repo_path=str(repo_path))
 
 
-def declared_views(store: FeatureStore, repo_path: Path) -> dict[str, FeatureView]:
-    """The declared views that a repository has. Both activity views must be there; windowed ones may be missing.
+def declared_entities(store: FeatureStore, repo_path: Path) -> dict[Entity, FeastEntity]:
+    """The repository's entities of users and of items: so named, or with the tag `banquet`. Raises `BadSettings` without them."""
+    found: dict[Entity, FeastEntity] = {}
+    for kind in ACTIVITY:
+        entities = store.list_entities()
+        tagged = [entity for entity in entities if entity.tags.get("banquet") == kind]
+        named = [entity for entity in entities if entity.name == kind]
+        if not tagged + named:
+            raise BadSettings(f'no entity {kind!r} in {repo_path}; name one so or give it tags={{"banquet": "{kind}"}}')
+        found[kind] = (tagged + named)[0]
+    return found
 
-    Raises `BadSettings` for a view that has other features than were declared.
+
+def declared_views(store: FeatureStore, entities: Mapping[Entity, FeastEntity], repo_path: Path) -> dict[str, FeatureView]:
+    """The declared views that a repository has.
+
+    What is derived for the others goes nowhere, and the log says so. Raises `BadSettings` for a view that has other features
+    than were declared.
     """
     views = {}
     for name, features in VIEWS.items():
         try:
             view = store.get_feature_view(name)
-        except FeatureViewNotFoundException as error:
-            if name in {f"{entity}_activity" for entity in ACTIVITY}:
-                raise BadSettings(f"no feature view {name!r} in {repo_path}; run `feast apply` there") from error
-        else:
-            views[name] = _checked(view, features, repo_path)
+        except FeatureViewNotFoundException:
+            continue
+        views[name] = _checked(view, features, entities["user" if name.startswith("user") else "item"].join_key, repo_path)
+    if missing := VIEWS.keys() - views:
+        log.warning(
+            "%s has no views %s: what they would hold of events is not kept up; define them as in Banquet's feature_repo",
+            repo_path,
+            ", ".join(sorted(missing)),
+        )
     return views
 
 
-def entity_key(entity: Entity, entity_id: str) -> EntityKey:
-    return EntityKey(join_keys=[f"{entity}_id"], entity_values=[Value(string_val=entity_id)])
+def entity_key(entity: FeastEntity, entity_id: str) -> EntityKey | None:
+    """None for an id that the key's type cannot hold: nobody in the store has it."""
+    value = Value()
+    try:
+        if entity.value_type == ValueType.STRING:
+            value.string_val = entity_id
+        elif entity.value_type == ValueType.INT64:
+            value.int64_val = int(entity_id)
+        else:
+            value.int32_val = int(entity_id)
+    except ValueError:
+        return None
+    return EntityKey(join_keys=[entity.join_key], entity_values=[value])
 
 
 def to_value(feature: Feature, value: Any) -> Value:
@@ -62,10 +95,9 @@ def to_value(feature: Feature, value: Any) -> Value:
             return Value(float_val=value)
 
 
-def _checked(view: FeatureView, features: tuple[Feature, ...], repo_path: Path) -> FeatureView:
+def _checked(view: FeatureView, features: tuple[Feature, ...], key: str, repo_path: Path) -> FeatureView:
     declared = {feature.name: _TYPES[feature.type] for feature in features}
     found = {field.name: field.dtype for field in view.features}
-    key = f"{view.name.partition('_')[0]}_id"
     keys = [column.name for column in view.entity_columns]
     if found != declared or keys != [key]:
         raise BadSettings(

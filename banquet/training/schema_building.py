@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from banquet.training.columns import COUNTED, item_columns, kind_of, numbers_of
 from banquet.wire.schema import Feature, FeatureSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from numpy.typing import NDArray
 
@@ -29,8 +30,21 @@ LARGEST_LIST_VOCABULARY = 200
 FEWEST_HOLDERS = 2
 
 
-def build_schema(dataset: Dataset, log: Log, split: Split, history_length: int) -> FeatureSchema:
-    """What the models will take. Features that never vary are left out; lists of categories of users are not supported."""
+@dataclass(frozen=True, slots=True)
+class ServedFeatures:
+    """The names of the features of users and of items that the online store will have."""
+
+    user: Collection[str]
+    item: Collection[str]
+
+
+def build_schema(
+    dataset: Dataset, log: Log, split: Split, history_length: int, served: ServedFeatures | None = None
+) -> FeatureSchema:
+    """What the models will take. Features that never vary are left out; lists of categories of users are not supported.
+
+    served: the names of the features that serving will have; by default all.
+    """
     trained = np.concatenate([np.arange(a, b) for a, b in zip(log.starts[:-1], split.train_end, strict=True)])
     users = [_user_feature(name, dataset.users[name]) for name in dataset.user_features]
     items = [
@@ -43,8 +57,8 @@ def build_schema(dataset: Dataset, log: Log, split: Split, history_length: int) 
     known = np.unique(log.item[_retrieval_part(log, split)])
     ids = dataset.items["item_id"].combine_chunks().take(pa.array(known)).to_pylist()
     return FeatureSchema(
-        tuple(feature for feature in users + _counted("user_activity", user_counts) if _tells(feature)),
-        tuple(feature for feature in items + _counted("item_activity", item_counts) if _tells(feature)),
+        _taken(users + _counted("user_activity", user_counts), None if served is None else served.user),
+        _taken(items + _counted("item_activity", item_counts), None if served is None else served.item),
         history_length,
         tuple(ids),
     )
@@ -89,6 +103,10 @@ def _number(name: str, view: str, values: NDArray[np.float64], *, log: bool = Fa
 def _vocabulary(texts: Iterable[str], limit: int) -> tuple[str, ...]:
     held = [(-count, text) for text, count in Counter(texts).items() if count >= FEWEST_HOLDERS]
     return tuple(text for _, text in sorted(held)[:limit])
+
+
+def _taken(features: Iterable[Feature], served: Collection[str] | None) -> tuple[Feature, ...]:
+    return tuple(feature for feature in features if _tells(feature) and (served is None or feature.name in served))
 
 
 def _tells(feature: Feature) -> bool:

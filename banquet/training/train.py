@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from banquet.training.presets import RankingPreset
+    from banquet.training.schema_building import ServedFeatures
     from banquet.training.served.slates import Slates
     from banquet.wire.schema import FeatureSchema
 
@@ -51,10 +52,12 @@ def train(
     threads: int | None = None,
     console: Console | None = None,
     served: Path | None = None,
+    features: ServedFeatures | None = None,
 ) -> Path:
     """Train on the dataset in `data_dir` and put the release in force under `release_root`; returns its folder.
 
-    Ranking also learns from the table `served`, by default the one that lies beside the dataset, if any.
+    Ranking also learns from the table `served`, by default the one that lies beside the dataset, if any. `features` are those
+    that serving will have; by default all of the dataset's.
 
     What is served are the models that validation chose. They never saw the last two interactions of each user, which tell how
     good they are; histories in serving have them all the same.
@@ -72,7 +75,7 @@ def train(
     split = split_by_time(log)
     if not len(split.test):
         raise BadData(f"dataset {dataset.name}: no user has at least {FEWEST} interactions; import more")
-    schema = build_schema(dataset, log, split, settings.history_length)
+    schema = build_schema(dataset, log, split, settings.history_length, features)
     inputs = encode_all_items(dataset, log, schema)
     profile_numbers = sum(f.kind == "number" and f.view == "item_profile" for f in schema.item)
     items = Items.of(inputs, profile_numbers)

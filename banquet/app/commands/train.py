@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from banquet.training.schema_building import ServedFeatures
 
 
 def train(
@@ -14,6 +18,12 @@ def train(
     served: Annotated[
         Path | None,
         typer.Option(help="Table of what was served (`banquet dataset build`); by default the dataset's own, if it has one."),
+    ] = None,
+    repo: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your own Feast repo to serve from: the models take no features that it does not have. By default all."
+        ),
     ] = None,
     preset: Annotated[str, typer.Option(help="How long to train: `quick` (minutes) or `full` (an hour).")] = "quick",
     seed: Annotated[int, typer.Option(min=0, help="The same seed and data make the same models.")] = 7,
@@ -31,7 +41,8 @@ def train(
     from banquet.training.report import metrics_tables
     from banquet.training.train import train as run
 
-    folder = run(data, out, preset, seed, threads, Console(stderr=as_json), served)
+    features = None if repo is None else _features_of(repo)
+    folder = run(data, out, preset, seed, threads, Console(stderr=as_json), served, features)
     metrics = load(folder).metrics
     if as_json:
         typer.echo(json.dumps({"release": folder.name, "folder": str(folder), "metrics": metrics}))
@@ -40,3 +51,15 @@ def train(
     for table in metrics_tables(metrics):
         console.print(table)
     console.print(f"release {folder.name} is in force in {out}")
+
+
+def _features_of(repo: Path) -> ServedFeatures:
+    """What a Feast repo serves, as its registry says now. Raises `BadSettings` when Banquet cannot serve from it."""
+    from banquet.features.layout_keeper import LayoutKeeper
+    from banquet.features.repo import FeatureRepo
+    from banquet.training.schema_building import ServedFeatures
+
+    with TemporaryDirectory() as folder:
+        layout = LayoutKeeper(FeatureRepo.open(repo), Path(folder)).current()
+    user, item = ([view.column(name) for view in views for name in view.served] for views in (layout.users, layout.items))
+    return ServedFeatures(user, item)

@@ -30,7 +30,11 @@ ARROW = {Int64: pa.int64(), Float32: pa.float32(), Array(String): pa.list_(pa.st
 
 def pushed_view(repo: Path, name: str, features: list[Field], entity: Entity) -> list[object]:
     """A view, its push source, and the folder behind them with an empty file."""
-    columns = {entity.join_key: pa.string()} | STAMPS | {field.name: ARROW[field.dtype] for field in features}
+    columns = (
+        {entity.join_key: pa.int64() if entity.value_type is ValueType.INT64 else pa.string()}
+        | STAMPS
+        | {field.name: ARROW[field.dtype] for field in features}
+    )
     folder = repo / "data" / name
     folder.mkdir(parents=True)
     pq.write_table(pa.schema(columns).empty_table(), folder / "base.parquet")

@@ -57,7 +57,7 @@ def logged(folder: Path) -> list[Event]:
 
 def recent_rows(store: FeastActivity, kind: str, ids: list[str]) -> dict[str, dict[str, float]]:
     """What the online store has, without rows whose windows are empty."""
-    keys = [entity_key(kind, entity) for entity in ids]
+    keys = [entity_key(store.entities[kind], entity) for entity in ids]
     found = store._provider.online_read(store._config, store.views[f"{kind}_recent"], keys, NAMES)
     rows = {}
     for entity, (_, values) in zip(ids, found, strict=True):

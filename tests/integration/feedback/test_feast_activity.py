@@ -4,14 +4,17 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
-from feast import FeatureStore, Field
+from feast import Entity, FeatureStore, Field, ValueType
 from feast.types import Int64
 
+from banquet.core.declared import VIEWS
 from banquet.core.errors import BadSettings
+from banquet.feedback.feast_offline import FeastOffline
 from banquet.feedback.feast_push import FeastActivity
-from banquet.feedback.ports import ActivityRow, ActivityStore
-from tests.integration.feedback.conftest import make_repo
+from banquet.feedback.ports import ActivityRow, ActivityStore, KeptRow
+from tests.integration.feedback.conftest import SETTINGS, TYPES, make_repo, pushed_view
 from tests.unit.feedback.fakes import MemoryActivity
 
 FEATURES = [f"user_activity:{name}" for name in ("history", "interaction_count", "rating_count", "rating_mean")]
@@ -80,15 +83,35 @@ def test_we_read_what_is_pushed_to_feast(repo: str, request: pytest.FixtureReque
     assert FeastActivity(path).read_users(["ida"]) == {"ida": ActivityRow("ida", 1, 1, 2.5, NOW_US, ("i1",))}
 
 
-def test_a_repository_without_the_views_is_named(tmp_path: Path) -> None:
+def test_a_repository_without_users_is_named(tmp_path: Path) -> None:
     """The error says what to do."""
     with pytest.raises(BadSettings, match=r"no feature_store\.yaml in .*nowhere"):
         FeastActivity(tmp_path / "nowhere")
     (tmp_path / "feature_store.yaml").write_text(
         "project: banquet\nprovider: local\nregistry: registry.db\nentity_key_serialization_version: 3\n"
     )
-    with pytest.raises(BadSettings, match=r"no feature view 'user_activity'.*feast apply"):
+    with pytest.raises(BadSettings, match=r"no entity 'user' in .* give it tags=.\"banquet\": \"user\""):
         FeastActivity(tmp_path)
+
+
+def test_a_repository_of_ones_own_gets_what_it_has_views_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Users by another name and with whole numbers as ids: what they have a view for is pushed, the rest goes nowhere."""
+    (tmp_path / "feature_store.yaml").write_text(SETTINGS.format(online_store="{type: sqlite, path: online.db}"))
+    customer = Entity(name="customer", join_keys=["customer_id"], value_type=ValueType.INT64, tags={"banquet": "user"})
+    product = Entity(name="product", join_keys=["product_id"], value_type=ValueType.STRING, tags={"banquet": "item"})
+    fields = [Field(name=feature.name, dtype=TYPES[feature.type]) for feature in VIEWS["user_activity"]]
+    FeatureStore(repo_path=str(tmp_path)).apply([customer, product, *pushed_view(tmp_path, "user_activity", fields, customer)])
+    store = FeastActivity(tmp_path)
+    store.push_users([ActivityRow("7", 1, 0, None, NOW_US, ("p1",)), ActivityRow("nobody", 1, 0, None, NOW_US, ("p1",))])
+    store.push_items([ActivityRow("p1", 1, 0, None, NOW_US)])
+    assert set(store.read_users(["7", "nobody"])) == {"7"}
+    assert store.read_items(["p1"]) == {}
+    assert "no views item_activity, item_recent, user_recent" in caplog.text
+    FeastOffline(store, tmp_path).append("user_activity", [KeptRow("7", NOW_US, {"interaction_count": 1})], "1")
+    parts = pq.read_table(tmp_path / "data" / "user_activity")
+    assert parts["customer_id"].to_pylist() == [7]
+    store.forget_user("7")
+    assert store.read_users(["7"]) == {}
 
 
 def test_a_view_of_another_shape_is_named(tmp_path: Path) -> None:

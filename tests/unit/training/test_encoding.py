@@ -4,7 +4,7 @@ import torch
 
 from banquet.training.encoding import Activity, Items, encode_all_items, encode_all_users, scaled_numbers
 from banquet.training.models.retrieval import ItemEncoder
-from banquet.training.schema_building import build_schema
+from banquet.training.schema_building import ServedFeatures, build_schema
 from banquet.training.split import split_by_time
 from banquet.training.train import item_widths
 from banquet.wire.schema import Feature
@@ -13,6 +13,17 @@ from banquet.wire.schema import Feature
 @pytest.fixture
 def schema(handmade, log):
     return build_schema(handmade, log, split_by_time(log), history_length=4)
+
+
+def test_features_that_serving_lacks_are_left_out(handmade, log) -> None:
+    """A repo of one's own may have neither counters nor every column."""
+    served = ServedFeatures(user=["city", "rating_count"], item=["genre"])
+    schema = build_schema(handmade, log, split_by_time(log), 4, served)
+    assert {feature.name for feature in schema.user} <= {"city", "rating_count"}
+    assert {feature.name for feature in schema.item} <= {"genre"}
+    assert {feature.name for feature in schema.user} == {
+        feature.name for feature in build_schema(handmade, log, split_by_time(log), 4).user
+    } & {"city", "rating_count"}
 
 
 def test_users_are_encoded_as_the_gateway_does_it(handmade, log, schema) -> None:
