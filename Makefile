@@ -19,7 +19,8 @@ help: ## Show what can be made
 
 setup: $(READY) ## Create the virtual environment with everything pinned
 
-$(READY): pyproject.toml clients/python/pyproject.toml constraints.txt
+# The client carries the generated messages, so it is installed anew when these change.
+$(READY): pyproject.toml clients/python/pyproject.toml constraints.txt $(wildcard banquet/v1/*.py)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e clients/python -e '.[dev]'
 	touch $@
