@@ -6,7 +6,7 @@ import random
 import struct
 from typing import TYPE_CHECKING
 
-from banquet.features.layout import LAYOUT_FILE, Layout
+from banquet.features.project.layout import LAYOUT_FILE, Layout
 from bench.features.big_store import activity, item_id, text, texts, view_of, whole
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from pathlib import Path
 from banquet.app.logs import log_to_stderr
 from banquet.app.privacy import pseudonyms_in_force
 from banquet.app.settings import read_settings
-from banquet.features.builder import run_builder
+from banquet.features.catalogue.builder import run_builder
 from banquet.features.census import keep_census
-from banquet.features.repo import FeatureRepo
+from banquet.features.project.repo import FeatureRepo
 
 # A build must not cost a request: whoever answers comes first.
 NICENESS = 5

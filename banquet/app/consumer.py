@@ -13,8 +13,8 @@ from banquet.app.erasing import Events, OfflineStore, OnlineStore, ServedLog, Tr
 from banquet.app.logs import log_to_stderr
 from banquet.app.privacy import names_of, pseudonyms_in_force
 from banquet.app.settings import read_settings
-from banquet.features.prepared import StoreBase
-from banquet.features.repo import FeatureRepo, SqliteStore
+from banquet.features.offline.prepared import StoreBase
+from banquet.features.project.repo import FeatureRepo, SqliteStore
 from banquet.feedback.consumer import Surroundings
 from banquet.feedback.erasures import ErasureBook
 from banquet.feedback.events import Event

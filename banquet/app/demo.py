@@ -53,7 +53,7 @@ class Ledger:
 
 def make(settings: Settings, data: Path | None, preset: str, seed: int) -> None:
     """Data, release, archives and features: whatever of it is missing or was made from something else."""
-    from banquet.features.prepare import prepare
+    from banquet.features.offline.prepare import prepare
     from banquet.releases import registry
     from banquet.releases.archive import build
     from banquet.training.datasets.dataset import refuse_to_replace

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from banquet.core.erasure import ErasedPlace
 from banquet.core.errors import BanquetError, StageFailed
-from banquet.features.layout import read_layout
+from banquet.features.project.layout import read_layout
 from banquet.features.stored_person import count_in, count_rows, erase_from, files_of_users
 from banquet.feedback.erase import count_user as count_events
 from banquet.feedback.erase import erase_user as erase_events
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from banquet.core.erasure import Erasure, Place
-    from banquet.features.repo import FeatureRepo
+    from banquet.features.project.repo import FeatureRepo
     from banquet.feedback.erasures import ErasureBook, Wanted
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from urllib.request import urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 from banquet.features.census import take_census
-from banquet.features.layout import LAYOUT_FILE, read_layout
-from banquet.features.materializations import read_materializations
+from banquet.features.project.layout import LAYOUT_FILE, read_layout
+from banquet.features.project.materializations import read_materializations
 from banquet.feedback.lag import consumer_lag
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from banquet.features.census import ViewCount
-    from banquet.features.repo import FeatureRepo
+    from banquet.features.project.repo import FeatureRepo
     from banquet.feedback.lag import Lag
 
 DEFAULTS = "banquet_feature_defaults"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from banquet.core.catalogue import Catalogue
-    from banquet.features.follower import CatalogueFollower
+    from banquet.features.catalogue.follower import CatalogueFollower
     from banquet.wire.schema import FeatureSchema
 
 log = logging.getLogger(__name__)

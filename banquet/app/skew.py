@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from banquet.core.errors import BadData
-from banquet.features.historical import historical_features
+from banquet.features.offline.historical import historical_features
 from banquet.stages.sinks.served_files import served_files
 from banquet.training.served.skew import compare
 from banquet.wire.catalogue_file import BadCatalogue, read_catalogue
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from banquet.features.repo import FeatureRepo
+    from banquet.features.project.repo import FeatureRepo
     from banquet.training.served.skew import FeatureSkew
     from banquet.wire.columns import Column
 

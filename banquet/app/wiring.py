@@ -16,9 +16,9 @@ from banquet.app.privacy import pseudonyms_in_force
 from banquet.core.errors import BadSettings, StageFailed
 from banquet.core.pipeline import Pipeline
 from banquet.core.stages import ModelJob
-from banquet.features.follower import CatalogueFollower
-from banquet.features.repo import FeatureRepo
-from banquet.features.users import open_user_reader
+from banquet.features.catalogue.follower import CatalogueFollower
+from banquet.features.project.repo import FeatureRepo
+from banquet.features.users.opening import open_user_reader
 from banquet.feedback.erasures import ErasureBook
 from banquet.feedback.event_log import FileEventLog
 from banquet.inference.batcher import Batcher

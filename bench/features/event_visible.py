@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from banquet.app.consumer import consumer_settings
 from banquet.app.settings import read_settings
-from banquet.features.prepare import prepare
-from banquet.features.repo import YAML_VARIABLE, FeatureRepo
-from banquet.features.users import open_user_reader
+from banquet.features.offline.prepare import prepare
+from banquet.features.project.repo import YAML_VARIABLE, FeatureRepo
+from banquet.features.users.opening import open_user_reader
 from banquet.feedback.event_log import FileEventLog
 from banquet.feedback.events import Event
 from banquet.feedback.process import main as consume

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from statistics import median
 from typing import TYPE_CHECKING
 
-from banquet.features.builder import run_builder
-from banquet.features.follower import CatalogueFollower
+from banquet.features.catalogue.builder import run_builder
+from banquet.features.catalogue.follower import CatalogueFollower
 from banquet.wire.changed_items import ChangedItems
 from bench.features.big_store import activity, big_store, fill, item_id
 from bench.features.case import Case
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from banquet.features.repo import FeatureRepo
+    from banquet.features.project.repo import FeatureRepo
 
 ITEMS = 100_000
 PUSHES = 20

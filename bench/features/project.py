@@ -18,9 +18,9 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import StringList, Value
 from feast.types import Array, FeastType, Float32, Int64, String
 
-from banquet.features.feast_job import publish_layout
-from banquet.features.replace_sqlite import let_readers_in
-from banquet.features.repo import FeatureRepo, SqliteStore
+from banquet.features.offline.replace_sqlite import let_readers_in
+from banquet.features.project.feast_job import publish_layout
+from banquet.features.project.repo import FeatureRepo, SqliteStore
 from bench.ports import free_ports
 from bench.stacks import NotStarted
 

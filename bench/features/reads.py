@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from banquet.core.catalogue import Catalogue
-from banquet.features.catalogue_builder import CatalogueBuilder
-from banquet.features.item_store import open_items
-from banquet.features.layout import read_layout
-from banquet.features.users import open_user_reader
+from banquet.features.catalogue.catalogue_builder import CatalogueBuilder
+from banquet.features.catalogue.item_store import open_items
+from banquet.features.project.layout import read_layout
+from banquet.features.users.opening import open_user_reader
 from banquet.wire.catalogue_file import read_catalogue
 from bench.features.case import Case
 from bench.features.project import ITEMS, NINETY, TWENTY, USER, USERS, project

@@ -97,7 +97,7 @@ def skew(
     from banquet.app.privacy import pseudonyms_in_force
     from banquet.app.settings import read_settings
     from banquet.app.skew import find_skew
-    from banquet.features.repo import FeatureRepo
+    from banquet.features.project.repo import FeatureRepo
     from banquet.training.datasets.dataset import Dataset
 
     pseudonyms = pseudonyms_in_force(read_settings(settings))

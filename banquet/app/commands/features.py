@@ -31,7 +31,7 @@ def prepare(
     as_json: Json = False,
 ) -> None:
     """Load a dataset into Feast: write the parquet sources, apply the definitions, materialize. Unchanged data is left alone."""
-    from banquet.features.prepare import prepare as run
+    from banquet.features.offline.prepare import prepare as run
 
     console = Console()
     with console.status("preparing") as status:
@@ -48,10 +48,10 @@ def prepare(
 @app.command("build-catalogue")
 def build_catalogue(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGUE, as_json: Json = False) -> None:
     """Build the catalogue from the online store once (a running `banquet up` does so by itself)."""
-    from banquet.features.catalogue_builder import CatalogueBuilder
-    from banquet.features.item_store import open_items
-    from banquet.features.layout_keeper import LayoutKeeper
-    from banquet.features.repo import FeatureRepo
+    from banquet.features.catalogue.catalogue_builder import CatalogueBuilder
+    from banquet.features.catalogue.item_store import open_items
+    from banquet.features.project.layout_keeper import LayoutKeeper
+    from banquet.features.project.repo import FeatureRepo
 
     described = FeatureRepo.open(repo, yaml)
     layouts, items = LayoutKeeper(described, catalogue), open_items(described)
@@ -80,7 +80,7 @@ def user(
     as_json: Json = False,
 ) -> None:
     """Read a user from the online store as the gateway does, and how old each view's values are."""
-    from banquet.features.look import look_up
+    from banquet.features.users.look import look_up
 
     found = look_up(repo, yaml, catalogue, user_id, context or [], strict=strict)
     if as_json:
@@ -106,7 +106,7 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
     The event log and the notes of running gateways are looked for beside the catalogue.
     """
     from banquet.app.feature_status import defaults_used, known_lag, stored_views, view_statuses
-    from banquet.features.repo import FeatureRepo
+    from banquet.features.project.repo import FeatureRepo
     from banquet.features.status import status_of
 
     described = FeatureRepo.open(repo, yaml)

@@ -55,8 +55,8 @@ def train(
 
 def _features_of(repo: Path) -> ServedFeatures:
     """What a Feast repo serves, as its registry says now. Raises `BadSettings` when Banquet cannot serve from it."""
-    from banquet.features.layout_keeper import LayoutKeeper
-    from banquet.features.repo import FeatureRepo
+    from banquet.features.project.layout_keeper import LayoutKeeper
+    from banquet.features.project.repo import FeatureRepo
     from banquet.training.schema_building import ServedFeatures
 
     with TemporaryDirectory() as folder:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from banquet.features.catalogue_builder import CatalogueBuilder
-from banquet.features.item_columns import NOT_FOUND, PRESENT
-from banquet.features.item_store import open_items
-from banquet.features.layout import read_layout
+from banquet.features.catalogue.catalogue_builder import CatalogueBuilder
+from banquet.features.catalogue.item_columns import NOT_FOUND, PRESENT
+from banquet.features.catalogue.item_store import open_items
+from banquet.features.project.layout import read_layout
 from banquet.wire.catalogue_file import CatalogueFile, Column, read_catalogue
 from tests.integration.features.world import ITEMS, ODD_ID, World, redis_world, sqlite_world
 

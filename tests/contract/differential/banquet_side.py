@@ -6,15 +6,15 @@ import time
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import StageFailed
-from banquet.features.catalogue_builder import CatalogueBuilder
-from banquet.features.definitions import read_definitions
-from banquet.features.feast_job import publish_layout
-from banquet.features.generic import FeastCells
-from banquet.features.item_store import open_items
-from banquet.features.layout import read_layout, registry_token
-from banquet.features.online import OnlineReader
-from banquet.features.repo import FeatureRepo
-from banquet.features.users import open_cells, open_user_reader
+from banquet.features.catalogue.catalogue_builder import CatalogueBuilder
+from banquet.features.catalogue.item_store import open_items
+from banquet.features.online.reader import OnlineReader
+from banquet.features.project.definitions import read_definitions
+from banquet.features.project.feast_job import publish_layout
+from banquet.features.project.layout import read_layout, registry_token
+from banquet.features.project.repo import FeatureRepo
+from banquet.features.stores.generic import FeastCells
+from banquet.features.users.opening import open_cells, open_user_reader
 from banquet.wire.catalogue_file import read_catalogue, read_pointer
 from tests.contract.differential.catalogue_check import check_catalogue
 from tests.contract.differential.readers_check import check_answer, check_users
@@ -22,7 +22,7 @@ from tests.contract.differential.readers_check import check_answer, check_users
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from banquet.features.layout import Layout
+    from banquet.features.project.layout import Layout
     from banquet.wire.catalogue_file import CatalogueFile
     from tests.contract.differential.project import Project
     from tests.contract.differential.scenarios import Question

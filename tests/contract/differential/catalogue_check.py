@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from banquet.features.item_columns import NOT_FOUND, PRESENT
+from banquet.features.catalogue.item_columns import NOT_FOUND, PRESENT
 from banquet.wire.columns import NOT_STORED, STORED_NULL
 from tests.contract.differential.scenarios import Question
 from tests.contract.differential.values import bits
@@ -12,7 +12,7 @@ from tests.contract.differential.values import bits
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from banquet.features.layout import Layout, View
+    from banquet.features.project.layout import Layout, View
     from banquet.wire.catalogue_file import CatalogueFile
     from banquet.wire.columns import Column
     from tests.contract.differential.project import Cell, Project

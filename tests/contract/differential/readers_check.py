@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from banquet.features.layout import HISTORY
-from banquet.features.statuses import NOT_FOUND, PRESENT
+from banquet.features.project.layout import HISTORY
+from banquet.features.stores.statuses import NOT_FOUND, PRESENT
 from tests.contract.differential.project import SERVICE, Cell
 from tests.contract.differential.scenarios import Question
 from tests.contract.differential.values import bits
 
 if TYPE_CHECKING:
     from banquet.core.stages import UserReader
-    from banquet.features.layout import Layout, View
-    from banquet.features.online import OnlineReader
+    from banquet.features.online.reader import OnlineReader
+    from banquet.features.project.layout import Layout, View
     from tests.contract.differential.project import Project
     from tests.contract.differential.scenarios import Id
 

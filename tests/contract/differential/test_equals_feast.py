@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from redis import Redis
 
-from banquet.features import catalogue_builder, layout, sqlite_commits
+from banquet.features.catalogue import catalogue_builder, sqlite_commits
+from banquet.features.project import layout
 from tests.contract.differential.banquet_side import BanquetSide
 from tests.contract.differential.project import Project
 from tests.contract.differential.scenarios import Move, scenarios

@@ -9,14 +9,14 @@ import pytest
 from banquet.core.errors import StageFailed
 from banquet.core.query import UserFeatures
 from banquet.core.stages import UserReader
-from banquet.features.generic import FeastCells
-from banquet.features.joined import JoinedUserReader
-from banquet.features.layout import LayoutFile
-from banquet.features.redis import RedisCells
-from banquet.features.repo import RedisStore
-from banquet.features.sqlite import SqliteCells
-from banquet.features.stored_users import StoredUsers
-from banquet.features.users import open_user_reader
+from banquet.features.project.layout import LayoutFile
+from banquet.features.project.repo import RedisStore
+from banquet.features.stores.generic import FeastCells
+from banquet.features.stores.redis import RedisCells
+from banquet.features.stores.sqlite import SqliteCells
+from banquet.features.users.joined import JoinedUserReader
+from banquet.features.users.opening import open_user_reader
+from banquet.features.users.stored import StoredUsers
 from tests.fakes import FakeUsers
 from tests.integration.features.world import LONG, ODD_ID, World, redis_world, sqlite_world
 

@@ -16,7 +16,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import python_values_to_proto_values
 from feast.types import Array, Bool, Bytes, Decimal, Float32, Float64, Int32, Int64, Json, Map, Set, String, UnixTimestamp, Uuid
 
-from banquet.features.repo import FeatureRepo
+from banquet.features.project.repo import FeatureRepo
 from tests.integration.features.world import start_redis
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from redis.exceptions import ConnectionError as NoConnection
 
 from banquet.core.deadline import Deadline
 from banquet.core.pipeline import Pipeline
-from banquet.features.encoding import KeyFormat, redis_field
-from banquet.features.joined import JoinedUserReader
-from banquet.features.layout import LAYOUT_FILE
-from banquet.features.repo import FeatureRepo, RedisStore, SqliteStore
-from banquet.features.users import open_user_reader
+from banquet.features.project.layout import LAYOUT_FILE
+from banquet.features.project.repo import FeatureRepo, RedisStore, SqliteStore
+from banquet.features.stores.encoding import KeyFormat, redis_field
+from banquet.features.users.joined import JoinedUserReader
+from banquet.features.users.opening import open_user_reader
 from banquet.stages.selectors.top_k import TopK
 from tests.fakes import FakeSource, make_catalogue, make_query
 from tests.integration.features.proxy import slow_proxy

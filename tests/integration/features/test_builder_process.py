@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from banquet.features.follower import CatalogueFollower
+from banquet.features.catalogue.follower import CatalogueFollower
 from tests.integration.features.world import World
 
 ROOT = Path(__file__).parents[3]

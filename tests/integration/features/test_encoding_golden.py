@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from banquet.features.encoding import KeyFormat, decode, decode_timestamp_us, redis_field
+from banquet.features.stores.encoding import KeyFormat, decode, decode_timestamp_us, redis_field
 
 INT32, INT64 = st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1)
 FLOAT32 = st.floats(width=32, allow_nan=False)

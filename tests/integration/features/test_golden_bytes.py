@@ -15,9 +15,9 @@ from feast.type_map import feast_value_type_to_python_type
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banquet.features.encoding import KeyFormat, decode, redis_field
-from banquet.features.entity_keys import EntityKeys
-from banquet.features.number_blobs import numbers_of
+from banquet.features.catalogue.number_blobs import numbers_of
+from banquet.features.stores.encoding import KeyFormat, decode, redis_field
+from banquet.features.stores.entity_keys import EntityKeys
 from banquet.wire.columns import NOT_STORED, STORED_NULL
 
 INT32, INT64 = st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1)

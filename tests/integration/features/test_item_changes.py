@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from banquet.features.catalogue_builder import CatalogueBuilder
-from banquet.features.item_columns import ItemTable, columns_of
-from banquet.features.item_store import open_items, scanned
-from banquet.features.layout import read_layout
-from banquet.features.registry_states import RegistryStates
-from banquet.features.repo import RedisStore
-from banquet.features.scan_redis import RedisItems
+from banquet.features.catalogue.catalogue_builder import CatalogueBuilder
+from banquet.features.catalogue.item_columns import ItemTable, columns_of
+from banquet.features.catalogue.item_store import open_items, scanned
+from banquet.features.catalogue.scan_redis import RedisItems
+from banquet.features.project.layout import read_layout
+from banquet.features.project.registry_states import RegistryStates
+from banquet.features.project.repo import RedisStore
 from tests.integration.features.world import World
 
 
@@ -70,7 +70,7 @@ def test_without_key_tracking_a_server_still_tells_that_something_was_written(
     """An old server, or one that does not allow it: every write may be anyone's."""
     layout = read_layout(redis.catalogue)
     assert isinstance(redis.repo.store, RedisStore)
-    monkeypatch.setattr("banquet.features.redis_tracking.TRACKING", ("CLIENT", "NO-SUCH-THING"))
+    monkeypatch.setattr("banquet.features.catalogue.redis_tracking.TRACKING", ("CLIENT", "NO-SUCH-THING"))
     items = RedisItems(redis.repo.store.options)
     items.changes(layout)
     assert not items.changes(layout).others

@@ -8,11 +8,11 @@ import pytest
 from feast.protos.feast.types.Value_pb2 import Value
 
 from banquet.core.errors import BadData
-from banquet.features.generic import FeastCells
-from banquet.features.on_demand import OnDemandViews
-from banquet.features.online import OnlineReader
-from banquet.features.registry import definitions_of
-from banquet.features.users import open_cells
+from banquet.features.online.on_demand import OnDemandViews
+from banquet.features.online.reader import OnlineReader
+from banquet.features.project.registry import definitions_of
+from banquet.features.stores.generic import FeastCells
+from banquet.features.users.opening import open_cells
 from tests.integration.features.rich import AT, LONG_AGO, ROWS, Rich, rich
 
 SHOPS = {"shop_id": "north", "current_shop": "south", "home_shop": "north"}

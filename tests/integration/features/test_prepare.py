@@ -13,14 +13,14 @@ from feast import Field
 from feast.types import String
 
 from banquet.core.errors import BadSettings
-from banquet.features.item_columns import columns_of
-from banquet.features.item_store import open_items, scanned
-from banquet.features.layout import LAYOUT_FILE, read_layout
-from banquet.features.layout_keeper import LayoutKeeper, run_feast_job
-from banquet.features.prepare import prepare
-from banquet.features.repo import FeatureRepo
+from banquet.features.catalogue.item_columns import columns_of
+from banquet.features.catalogue.item_store import open_items, scanned
+from banquet.features.offline.prepare import prepare
+from banquet.features.project.layout import LAYOUT_FILE, read_layout
+from banquet.features.project.layout_keeper import LayoutKeeper, run_feast_job
+from banquet.features.project.repo import FeatureRepo
 from banquet.features.status import status_of
-from banquet.features.users import open_user_reader
+from banquet.features.users.opening import open_user_reader
 from tests.integration.features.world import REPO, World, dataset, sqlite_world
 
 

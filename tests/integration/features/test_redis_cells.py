@@ -6,11 +6,11 @@ import pytest
 from redis.asyncio import Redis
 
 from banquet.core.errors import StageFailed
-from banquet.features.cells import NOTHING, Part
-from banquet.features.encoding import redis_field
-from banquet.features.entity_keys import EntityKeys
-from banquet.features.layout import View
-from banquet.features.redis import RedisCells
+from banquet.features.project.layout import View
+from banquet.features.stores.cells import NOTHING, Part
+from banquet.features.stores.encoding import redis_field
+from banquet.features.stores.entity_keys import EntityKeys
+from banquet.features.stores.redis import RedisCells
 from tests.integration.features.world import start_redis
 
 FEATURES = {f"f{number}": "INT64" for number in range(40)}

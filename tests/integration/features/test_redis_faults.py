@@ -7,11 +7,11 @@ import pytest
 from redis.asyncio import Redis
 
 from banquet.core.errors import StageFailed
-from banquet.features.encoding import KeyFormat, redis_field
-from banquet.features.joined import JoinedUserReader
-from banquet.features.layout import LayoutFile
-from banquet.features.redis import RedisCells
-from banquet.features.stored_users import StoredUsers
+from banquet.features.project.layout import LayoutFile
+from banquet.features.stores.encoding import KeyFormat, redis_field
+from banquet.features.stores.redis import RedisCells
+from banquet.features.users.joined import JoinedUserReader
+from banquet.features.users.stored import StoredUsers
 from tests.integration.features.world import World, start_redis
 
 

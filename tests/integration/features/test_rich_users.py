@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from banquet.core.errors import BadSettings
-from banquet.features.definitions import Projection
-from banquet.features.feast_job import publish_layout
-from banquet.features.joined import JoinedUserReader
-from banquet.features.registry import definitions_of
-from banquet.features.registry_layout import layout_of
-from banquet.features.users import open_user_reader
+from banquet.features.project.definitions import Projection
+from banquet.features.project.feast_job import publish_layout
+from banquet.features.project.registry import definitions_of
+from banquet.features.project.registry_layout import layout_of
+from banquet.features.users.joined import JoinedUserReader
+from banquet.features.users.opening import open_user_reader
 from tests.integration.features.rich import FULL, Rich, rich
 
 CONTEXT = {"shop_id": "north", "current_shop": "south", "hour": "5"}

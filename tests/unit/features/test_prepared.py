@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from banquet.features.prepared import StoreBase, filling, record_of
-from banquet.features.repo import FeatureRepo
+from banquet.features.offline.prepared import StoreBase, filling, record_of
+from banquet.features.project.repo import FeatureRepo
 
 
 @pytest.fixture

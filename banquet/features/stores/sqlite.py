@@ -1,0 +1,121 @@
+"""Feast's SQLite online store, on a read-only connection of our own in one thread beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from banquet.core.errors import StageFailed
+from banquet.features.stores.cells import NOTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from banquet.features.stores.cells import Part, StoredRow
+
+KEYS_AT_ONCE = 8192
+
+
+def connect(file: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """A read-only connection that may be used from any thread; raises `sqlite3.Error`.
+
+    No `detect_types`: Feast's converters would shift times by the machine's time zone.
+    """
+    uri = f"{file.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
+
+
+class SqliteCells:
+    """A `CellStore` on a SQLite file: one transaction per question, so that all views are of one moment.
+
+    A locked store costs at most `busy_timeout_s`.
+    """
+
+    absent_is_present = False
+
+    def __init__(self, file: Path, busy_timeout_s: float = 0.05) -> None:
+        self._file = file
+        self._busy_timeout_s = busy_timeout_s
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="user-reads")
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+
+    async def fetch(
+        self, project: str, parts: Sequence[Part], keys: Sequence[Sequence[bytes]]
+    ) -> list[list[StoredRow | StageFailed]]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._fetch, project, parts, keys)
+
+    async def aclose(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+        self._thread.shutdown(wait=False)
+
+    def _fetch(self, project: str, parts: Sequence[Part], keys: Sequence[Sequence[bytes]]) -> list[list[StoredRow | StageFailed]]:
+        try:
+            connection = self._connected()
+            connection.execute("BEGIN")
+            if not any(keys):
+                # Without a key to ask for, at least whether the file can be read.
+                connection.execute("PRAGMA schema_version")
+            rows = [_read(connection, project, part, its) for part, its in zip(parts, keys, strict=True)]
+            connection.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            self._disconnect()
+            raise StageFailed("unavailable", f"{self._file}: {error}") from error
+        return rows
+
+    def _connected(self) -> sqlite3.Connection:
+        # A store that was torn down and made anew is another file under the same name.
+        inode = self._file.stat().st_ino
+        if self._connection is None or inode != self._inode:
+            self._disconnect()
+            self._connection, self._inode = connect(self._file, self._busy_timeout_s), inode
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _read(connection: sqlite3.Connection, project: str, part: Part, keys: Sequence[bytes]) -> list[StoredRow | StageFailed]:
+    at = {name: number for number, name in enumerate(part.features)}
+    blank: list[bytes | None] = [None] * len(at)
+    cells: dict[bytes, list[bytes | None]] = {}
+    times: dict[bytes, int | None] = {}
+    for first in range(0, len(keys), KEYS_AT_ONCE):
+        for key, feature, blob, time_s in connection.execute(*_question(project, part, keys[first : first + KEYS_AT_ONCE])):
+            its = cells.get(key)
+            if its is None:
+                its = cells[key] = blank.copy()
+            # The last one counts, as for Feast's reader.
+            times[key] = time_s
+            number = at.get(feature)
+            if number is not None:
+                its[number] = blob
+    return [(_utc_us(times[key]), cells[key]) if key in cells else NOTHING for key in keys]
+
+
+def _question(project: str, part: Part, keys: Sequence[bytes]) -> tuple[str, Sequence[bytes]]:
+    """Feast's own statement, so that rows come in its order. The number of keys is rounded up: few statements to prepare."""
+    width = 1 << (len(keys) - 1).bit_length()
+    return _statement(project, part.view.table, width), [*keys, *[keys[0]] * (width - len(keys))]
+
+
+@lru_cache
+def _statement(project: str, table: str, width: int) -> str:
+    name = f"{project}_{table}".replace('"', '""')
+    marks = ",".join("?" * width)
+    return f'SELECT entity_key, feature_name, value, event_ts FROM "{name}" WHERE entity_key IN ({marks}) ORDER BY entity_key'  # noqa: S608
+
+
+def _utc_us(time_s: int | None) -> int | None:
+    """Feast writes UTC as if it were local time, and its reader takes that back the same way; so do we."""
+    if time_s is None:
+        return None
+    naive = datetime.fromtimestamp(time_s)  # noqa: DTZ006 - local time is what was written
+    return int(naive.replace(tzinfo=UTC).timestamp()) * 1_000_000
