@@ -82,12 +82,14 @@ def _measure(follower: CatalogueFollower, push: Callable[[int, int], None], time
     for number in range(first, first + times):
         # Not in step with anyone's looks.
         time.sleep(BETWEEN_S)
-        item, count = number * 4999, 5_000 + number
+        item, count = number * 4999 % ITEMS, 5_000 + number
         push(item, count)
         began_s = time.perf_counter()
         while _count(follower, item) != count:
             if time.perf_counter() - began_s > PATIENCE_S:
-                raise TimeoutError(f"a push was not seen within {PATIENCE_S:.0f} s")
+                current = follower.current()
+                told = f"catalogue {current.version}, confirmed {current.age_s():.1f} s ago" if current else "no catalogue"
+                raise TimeoutError(f"push {number} ({item_id(item)}: {count}) not seen within {PATIENCE_S:.0f} s in {told}")
             time.sleep(0.002)
         took_ms.append((time.perf_counter() - began_s) * 1e3)
     return took_ms
