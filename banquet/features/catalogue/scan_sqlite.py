@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from banquet.core.errors import StageFailed
 from banquet.features.catalogue.item_store import Changes
-from banquet.features.catalogue.sqlite_commits import Ledger, commits_of
+from banquet.features.catalogue.sqlite_commits import CommitCount, Ledger
 from banquet.features.stores.encoding import BadValue
 from banquet.features.stores.sqlite import connect
 
@@ -44,6 +44,7 @@ class SqliteItems:
         self._inode = 0
         self._seen: object = None
         self._ledger = Ledger()
+        self._count = CommitCount(file)
 
     def changes(self, layout: Layout, told: int = 0) -> Changes:  # noqa: ARG002 - SQLite tells no more than that there are some
         now_s = time.time()
@@ -75,6 +76,10 @@ class SqliteItems:
             raise StageFailed("unavailable", f"{self._file}: {error}") from error
 
     def close(self) -> None:
+        self._disconnect()
+        self._count.close()
+
+    def _disconnect(self) -> None:
         if self._watch is not None:
             self._watch.close()
             self._watch = None
@@ -85,14 +90,14 @@ class SqliteItems:
             inode = self._file.stat().st_ino
             begun_anew = self._watch is None or inode != self._inode
             if begun_anew:
-                self.close()
+                self._disconnect()
                 self._watch, self._inode, self._ledger = connect(self._file, BUSY_TIMEOUT_S), inode, Ledger()
             assert self._watch is not None, "made just now if it was not there"
             # Changes with every commit of others; asking also opens the log's index.
             mark = self._watch.execute("PRAGMA data_version").fetchone()
-            return begun_anew, mark, commits_of(self._file, self._watch)
+            return begun_anew, mark, self._count.read(self._watch)
         except (sqlite3.Error, OSError) as error:
-            self.close()
+            self._disconnect()
             raise StageFailed("unavailable", f"{self._file}: {error}") from error
 
 

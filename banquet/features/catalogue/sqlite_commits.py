@@ -7,6 +7,7 @@ made: what is counted beyond that was someone else's.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections import deque
 from typing import TYPE_CHECKING
@@ -23,23 +24,49 @@ _TRIES = 5
 GRACE_S = 0.5
 
 
-def commits_of(file: Path, connection: sqlite3.Connection) -> int | None:
-    """How many commits there were, from wherever SQLite began to count; None when it cannot be told. Raises `sqlite3.Error`."""
-    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-    try:
-        if mode != "wal":
-            with file.open("rb") as opened:
-                opened.seek(_COUNTED_IN_FILE)
-                return int.from_bytes(opened.read(4), "big")
-        for _ in range(_TRIES):
-            with file.with_name(f"{file.name}-shm").open("rb") as opened:
-                first, second = opened.read(_HEADER), opened.read(_HEADER)
-            # There are two copies, which differ while a writer is at it.
-            if first == second and len(first) == _HEADER:
-                return int(struct.unpack_from("=I", first, _COUNTED_IN_LOG)[0])
-    except OSError:
+class CommitCount:
+    """Reads the count of one SQLite file, of which this process may have any number of connections.
+
+    Its handles stay open: closing one would drop every lock that SQLite holds on the file for this process (fcntl(2)), and a
+    writer elsewhere, taking itself for the last user, would remove the log from under our connections.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._handles: dict[Path, int] = {}
+
+    def read(self, connection: sqlite3.Connection) -> int | None:
+        """Commits so far, from wherever SQLite began to count; None when it cannot be told. Raises `sqlite3.Error`."""
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        try:
+            if mode != "wal":
+                return int.from_bytes(os.pread(self._handle(self._file), 4, _COUNTED_IN_FILE), "big")
+            handle = self._handle(self._file.with_name(f"{self._file.name}-shm"))
+            for _ in range(_TRIES):
+                both = os.pread(handle, 2 * _HEADER, 0)
+                # There are two copies, which differ while a writer is at it.
+                if both[:_HEADER] == both[_HEADER:] and len(both) == 2 * _HEADER:
+                    return int(struct.unpack_from("=I", both, _COUNTED_IN_LOG)[0])
+        except OSError:
+            return None
         return None
-    return None
+
+    def close(self) -> None:
+        """After the last connection of this process."""
+        for handle in self._handles.values():
+            os.close(handle)
+        self._handles.clear()
+
+    def _handle(self, path: Path) -> int:
+        """Of the file that lies there now: one under the same name that is another is no longer anybody's."""
+        known = self._handles.get(path)
+        if known is not None and os.path.samestat(os.fstat(known), path.stat()):
+            return known
+        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if known is not None:
+            os.close(known)
+        self._handles[path] = opened
+        return opened
 
 
 class Ledger:

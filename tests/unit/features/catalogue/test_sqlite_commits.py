@@ -1,14 +1,24 @@
 """Commits counted by SQLite against commits told of."""
 
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from banquet.features.catalogue.sqlite_commits import GRACE_S, Ledger, commits_of
+from banquet.features.catalogue.sqlite_commits import GRACE_S, CommitCount, Ledger
 from banquet.features.stores.sqlite import connect
 
 START_S = 1000.0
+WRITE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("INSERT INTO t VALUES (2)")
+connection.commit()
+connection.close()
+"""
 
 
 @pytest.fixture
@@ -29,19 +39,37 @@ def test_every_commit_counts_one(tmp_path: Path, mode: str) -> None:
     writer.execute("CREATE TABLE t (a)")
     reader = connect(file, 1.0)
     reader.execute("PRAGMA data_version").fetchone()
-    before = commits_of(file, reader)
+    count = CommitCount(file)
+    before = count.read(reader)
     assert before is not None
     for number in range(3):
         writer.execute("INSERT INTO t VALUES (?)", (number,))
         writer.execute("INSERT INTO t VALUES (?)", (number,))
         writer.commit()
-        assert commits_of(file, reader) == before + number + 1
+        assert count.read(reader) == before + number + 1
     writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
     writer.execute("UPDATE t SET a = 1 WHERE a = 99")
     writer.commit()
-    assert commits_of(file, reader) == before + 3
+    assert count.read(reader) == before + 3
     reader.close()
     writer.close()
+
+
+def test_counting_leaves_the_locks_of_ones_own_connections(tmp_path: Path) -> None:
+    """A writer in another process must not take itself for the last one and remove the log that we are reading."""
+    file = tmp_path / "store.db"
+    with closing(sqlite3.connect(file)) as writer:
+        writer.executescript("PRAGMA journal_mode = wal; CREATE TABLE t (a); INSERT INTO t VALUES (1);")
+        with closing(connect(file, 1.0)) as reader:
+            reader.execute("SELECT * FROM t").fetchall()
+            writer.close()
+            count = CommitCount(file)
+            before = count.read(reader)
+            subprocess.run([sys.executable, "-c", WRITE, str(file)], check=True)
+            assert file.with_name("store.db-wal").stat().st_size > 0
+            assert count.read(reader) == before + 1
+            assert reader.execute("SELECT count(*) FROM t").fetchone() == (2,)
+        count.close()
 
 
 def test_commits_that_were_told_of_are_nobody_elses(ledger: Ledger) -> None:
