@@ -146,7 +146,7 @@ def _computed(definitions: Definitions, projection: Projection) -> View:
     if entity == ITEM:
         raise BadSettings(
             f"on-demand view {projection.alias!r} computes item features, which the catalogue takes from the online store alone;"
-            f" {REMEDY} push what it computes to a view of its own (on Redis write_to_online_store=True does that)"
+            f" {REMEDY} push what it computes to a view of its own"
         )
     features = {name: view.features[name] for name in projection.features}
     return View(projection.alias, projection.alias, entity, (), (), features, computed=True, registered=projection.view)

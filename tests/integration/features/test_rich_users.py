@@ -94,7 +94,10 @@ def test_views_that_mix_users_and_items_are_refused_by_name(project: Rich) -> No
     for view, words in (
         ({"sources": (user, item)}, "on-demand view 'in_python' mixes features of the user and of the item"),
         ({"sources": (item,)}, r"on-demand view 'in_python' computes item features from request data \(hour\)"),
-        ({"sources": (item,), "request": {}}, r"on-demand view 'in_python' computes item features.*write_to_online_store=True"),
+        (
+            {"sources": (item,), "request": {}},
+            r"on-demand view 'in_python' computes item features.*push what it computes to a view of its own",
+        ),
     ):
         computed = definitions.computed | {"in_python": replace(definitions.computed["in_python"], **view)}
         changed = replace(definitions, computed=computed)
