@@ -96,7 +96,7 @@ def test_views_that_mix_users_and_items_are_refused_by_name(project: Rich) -> No
         ({"sources": (item,)}, r"on-demand view 'in_python' computes item features from request data \(hour\)"),
         (
             {"sources": (item,), "request": {}},
-            r"on-demand view 'in_python' computes item features.*push what it computes to a view of its own",
+            r"on-demand view 'in_python' computes item features.*to a view of its own",
         ),
     ):
         computed = definitions.computed | {"in_python": replace(definitions.computed["in_python"], **view)}
