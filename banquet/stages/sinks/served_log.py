@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 4_096
-ROW_GROUP = 256
+# Some milliseconds of a core: requests that meet them must not be late.
+ROW_GROUP = 64
 FLUSH_ANSWERS = 1_024
 FLUSH_S = 30.0
 SWEEP_S = 60.0
 POLL_S = 0.5
-# Between row groups, so that requests get the interpreter.
+# Between row groups the thread rests, so that requests get core and interpreter: so many times as long as the last one took,
+# and only for a moment once many wait.
+REST = 2.0
 BREATH_S = 0.002
 _HASHES = 1 << 32
 
@@ -139,8 +142,10 @@ class ServedLog:
         for _, of_version in groupby(taken, key=lambda each: each.answer.query.catalogue.version):
             same = list(of_version)
             for start in range(0, len(same), ROW_GROUP):
+                began_s = time.perf_counter()
                 yield rows_of(same[start : start + ROW_GROUP], types, self._name_user)
-                time.sleep(BREATH_S)
+                hurried = self._closing.is_set() or len(self._waiting) > self._max_waiting // 2
+                time.sleep(BREATH_S if hurried else REST * (time.perf_counter() - began_s))
 
     def _sweep(self) -> None:
         try:
