@@ -26,10 +26,12 @@ $(READY): pyproject.toml clients/python/pyproject.toml constraints.txt $(wildcar
 	touch $@
 
 protos: $(READY) ## Generate the messages from the protos
+	out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
 	$(BIN)/python -m grpc_tools.protoc -I protos --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
-	  --python_out=. --grpc_python_out=. --mypy_out=quiet:. protos/banquet/v1/*.proto
+	  --python_out="$$out" --grpc_python_out="$$out" --mypy_out=quiet:"$$out" protos/banquet/v1/*.proto; \
 	$(BIN)/python -m grpc_tools.protoc -I . --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
-	  --python_out=. --mypy_out=quiet:. banquet/inference/torchserve.proto
+	  --python_out="$$out" --mypy_out=quiet:"$$out" banquet/inference/torchserve.proto; \
+	for made in $$(cd "$$out" && find . -type f); do cmp -s "$$out/$$made" "$$made" || cp "$$out/$$made" "$$made"; done
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff format .
