@@ -99,6 +99,11 @@ VIEWS: Mapping[str, tuple[Feature, ...]] = {
 }
 
 
+def entity_of(view: str) -> Entity:
+    """Whom one of `VIEWS` is about."""
+    return "user" if view.startswith("user") else "item"
+
+
 def rate(hits: int, tries: int, prior: Prior) -> float:
     """Hits per try. Whoever clicked had seen the item, whether or not its impression was recorded."""
     return (hits + prior.hits) / (max(hits, tries) + prior.tries)

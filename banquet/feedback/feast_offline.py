@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from feast import FileSource
 from feast.infra.offline_stores.offline_utils import get_pyarrow_schema_from_batch_source
 
+from banquet.core.declared import entity_of
 from banquet.feedback.ports import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class FeastOffline:
     def __init__(self, activity: FeastActivity, repo_path: Path) -> None:
         self._feast = activity.feast
         self._views = activity.views
-        self._keys = {name: activity.entities["user" if name.startswith("user") else "item"].join_key for name in self._views}
+        self._keys = {name: activity.entities[entity_of(name)].join_key for name in self._views}
         self._folders = {name: folder for name, view in self._views.items() if (folder := _folder(view, repo_path))}
 
     def append(self, view: str, rows: Sequence[KeptRow], name: str) -> None:
@@ -65,7 +66,7 @@ class FeastOffline:
     def forget_user(self, user_id: str) -> None:
         """Rewrite the files that name the user; an offline store of another kind is its owner's to clean."""
         for view, folder in self._folders.items():
-            if view.startswith("user"):
+            if entity_of(view) == "user":
                 for file in folder.glob("*.parquet"):
                     _forget(file, self._keys[view], user_id)
 

@@ -13,7 +13,7 @@ from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.infra.provider import get_provider
 from feast.protos.feast.types.Value_pb2 import Value
 
-from banquet.core.declared import ACTIVITY, VIEWS
+from banquet.core.declared import ACTIVITY, VIEWS, entity_of
 from banquet.feedback.derive import row_values
 from banquet.feedback.feast_forget import forget_entity
 from banquet.feedback.feast_views import declared_entities, declared_views, entity_key, open_store, to_value
@@ -91,7 +91,7 @@ class FeastActivity:
         if name not in self.views:
             return
         now = datetime.now(UTC)
-        entity = self.entities["user" if name.startswith("user") else "item"]
+        entity = self.entities[entity_of(name)]
         features = VIEWS[name]
         data = [
             (

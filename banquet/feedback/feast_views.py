@@ -12,7 +12,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import StringList, Value
 from feast.types import Array, Float32, Int64, String
 
-from banquet.core.declared import ACTIVITY, VIEWS
+from banquet.core.declared import ACTIVITY, VIEWS, entity_of
 from banquet.core.errors import BadSettings
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def declared_views(store: FeatureStore, entities: Mapping[Entity, FeastEntity], 
             view = store.get_feature_view(name)
         except FeatureViewNotFoundException:
             continue
-        views[name] = _checked(view, features, entities["user" if name.startswith("user") else "item"].join_key, repo_path)
+        views[name] = _checked(view, features, entities[entity_of(name)].join_key, repo_path)
     if missing := VIEWS.keys() - views:
         log.warning(
             "%s has no views %s: what they would hold of events is not kept up; define them as in Banquet's feature_repo",
