@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from handlers.gather import history_slots
 from handlers.ranker import Ranker
 from handlers.retriever import Retriever
 from handlers.worker import Worker
@@ -40,7 +39,13 @@ class CascadeHandler:
         return [self._worker.answer(request, self.predict) for request in requests]
 
     def predict(self, job: Job, items: ResidentItems) -> dict[str, NDArray[Any]]:
-        user_vectors = self._retriever.user_vectors(items, job["history"])
-        rows, scores = self._retriever.best(items, user_vectors, job["seen"], job["limit"])
-        ranking = self._ranker.scores(items, job.arrays, rows, np.nan_to_num(scores))
-        return {"rows": rows, "scores": scores, "ranking": ranking, "user_vector": user_vectors}
+        history = history_slots(items, job["history"])
+        user_vectors = self._retriever.user_vectors(items, history)
+        slots, scores = self._retriever.best(items, user_vectors, job["seen"], job["limit"])
+        ranking = self._ranker.scores(items, history, job.arrays, slots, scores.nan_to_num())
+        return {
+            "rows": items.rows_of(slots),
+            "scores": scores.cpu().numpy(),
+            "ranking": ranking.cpu().numpy(),
+            "user_vector": user_vectors.cpu().numpy(),
+        }

@@ -1,18 +1,21 @@
-"""The item side of the models: a catalogue's columns become the arrays that lie beside the models."""
+"""The item side of the models: a catalogue's columns become the lines that lie beside the models."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from handlers.changes import changed_rows, rows_before
+from handlers.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from banquet.wire.catalogue_file import CatalogueFile
     from banquet.wire.schema import FeatureSchema, ItemInputs
@@ -26,22 +29,39 @@ MANY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ResidentItems:
-    """One catalogue version as the models need it.
+    """One catalogue version as the models need it: N items, whose lines are in S slots that versions share.
 
-    `vectors` float32 [N + 1, d] and `features` float32 [N + 1, F] end in a row of zeros, which is what row -1 gathers;
-    `features` is None where no ranking model lives. `withheld` int64: the rows that are not available. `catalogue` is what it was
-    made of; None when nobody will build on it. `encoded` says how many items went through the models.
+    `vectors` float32 [S, d] and `features` [S, F] (None where no ranking model lives) are the lines. `slots` int64 [N + 1] has
+    each row's, and slot 0, a line of zeros, for row -1. `rows` int64 [S] says whose line a slot is, -1 for no item of this
+    version. `hidden` int64 are the slots never to be found: those, and items that are not available. `catalogue` is what it was
+    made of. `encoded` says how many items went through the models for it.
     """
 
     version: str
-    vectors: NDArray[np.float32]
-    features: NDArray[np.float32] | None
-    withheld: NDArray[np.int64]
-    catalogue: CatalogueFile | None = None
+    tables: Tables
+    vectors: Tensor
+    features: Tensor | None
+    slots: Tensor
+    rows: Tensor
+    hidden: Tensor
+    catalogue: CatalogueFile
     encoded: int = 0
 
     def __len__(self) -> int:
-        return len(self.vectors) - 1
+        return len(self.slots) - 1
+
+    @property
+    def device(self) -> torch.device:
+        return self.vectors.device
+
+    def slots_of(self, rows: NDArray[np.int32]) -> Tensor:
+        """Where the lines of some rows are, int64 of their shape; 0 for row -1."""
+        return self.slots.take(torch.from_numpy(rows.astype(np.int64)).to(self.device))
+
+    def rows_of(self, slots: Tensor) -> NDArray[np.int32]:
+        """Whose lines some slots are; -1 for slot 0."""
+        rows: NDArray[np.int32] = self.rows.take(slots).to(torch.int32).cpu().numpy()
+        return rows
 
 
 class ItemSide:
@@ -52,68 +72,99 @@ class ItemSide:
         self._vectors = graphs["item_encoder"]
         self._features = graphs.get("ranker_items")
 
+    @torch.inference_mode()
     def encode(self, catalogue: CatalogueFile, before: ResidentItems | None = None) -> ResidentItems:
-        """Every item; those that are as they were in the version before keep what they had there."""
+        """Every item; those that are as they were in the version before keep their lines."""
         self._schema.check_items(catalogue.columns)
-        if before is None or before.catalogue is None:
-            return self._all(catalogue)
+        if before is None:
+            return self._anew(catalogue)
         old_rows = rows_before(before.catalogue, catalogue)
         changed = changed_rows(self._schema, before.catalogue, catalogue, old_rows)
         if len(changed) > MANY * len(catalogue.ids):
-            return self._all(catalogue)
-        inputs = self._schema.encode_items(catalogue.ids.take(changed), catalogue.columns, changed) if len(changed) else None
-        vectors = _patched(self._vectors, before.vectors, old_rows, changed, inputs)
-        features = None
-        if self._features is not None and before.features is not None:
-            features = _patched(self._features, before.features, old_rows, changed, inputs)
-        return ResidentItems(catalogue.version, vectors, features, _withheld(catalogue), catalogue, len(changed))
+            return self._anew(catalogue)
+        if len(changed) > before.tables.room:
+            return self._laid_out(catalogue, before, old_rows, changed)
+        return self._appended(catalogue, before, old_rows, changed)
 
-    def _all(self, catalogue: CatalogueFile) -> ResidentItems:
+    def _anew(self, catalogue: CatalogueFile) -> ResidentItems:
         inputs = self._schema.encode_items(catalogue.ids.to_list(), catalogue.columns)
-        vectors = _over_all(self._vectors, inputs)
-        features = None if self._features is None else _over_all(self._features, inputs)
-        return ResidentItems(catalogue.version, vectors, features, _withheld(catalogue), catalogue, len(catalogue.ids))
+        return _in_order(catalogue, *self._lines(inputs), encoded=len(catalogue.ids))
+
+    def _laid_out(
+        self, catalogue: CatalogueFile, before: ResidentItems, old_rows: NDArray[np.int32] | None, changed: NDArray[np.int64]
+    ) -> ResidentItems:
+        """New tables with what is still of use of the old ones, when these are full."""
+        kept = _kept(before, old_rows)
+        made = zip(self._lines(self._inputs(catalogue, changed)), (before.vectors, before.features), strict=True)
+        places = torch.from_numpy(changed)
+        lines = [
+            None if new is None or old is None else old[kept].index_copy_(0, places.to(old.device), new) for new, old in made
+        ]
+        assert lines[0] is not None, "there are always vectors"
+        return _in_order(catalogue, lines[0], lines[1], encoded=len(changed))
+
+    def _appended(
+        self, catalogue: CatalogueFile, before: ResidentItems, old_rows: NDArray[np.int32] | None, changed: NDArray[np.int64]
+    ) -> ResidentItems:
+        """The lines of the version before, and behind them those of what changed; the very same ones if nothing did."""
+        if old_rows is None and not len(changed):
+            hidden = _hidden(catalogue, before.slots, before.rows)
+            return replace(before, version=catalogue.version, hidden=hidden, catalogue=catalogue, encoded=0)
+        tables, slots = before.tables, torch.cat([_kept(before, old_rows), before.slots[-1:]])
+        if len(changed):
+            slots[torch.from_numpy(changed).to(slots.device)] = tables.append(*self._lines(self._inputs(catalogue, changed)))
+        return _resident(catalogue, tables, slots, encoded=len(changed))
+
+    def _inputs(self, catalogue: CatalogueFile, rows: NDArray[np.int64]) -> ItemInputs:
+        return self._schema.encode_items(catalogue.ids.take(rows), catalogue.columns, rows)
+
+    def _lines(self, inputs: ItemInputs) -> tuple[Tensor, Tensor | None]:
+        return _over_all(self._vectors, inputs), None if self._features is None else _over_all(self._features, inputs)
 
 
-def _patched(
-    graph: Graph,
-    before: NDArray[np.float32],
-    old_rows: NDArray[np.int32] | None,
-    changed: NDArray[np.int64],
-    inputs: ItemInputs | None,
-) -> NDArray[np.float32]:
-    """The rows of the version before in the order of this one, with the changed ones encoded; the very same array if none did."""
-    if inputs is None and old_rows is None:
-        return before
-    # Row -1 is the last one, of zeros: what came anew, and the last row of this version, too.
-    after = before.copy() if old_rows is None else before[np.append(old_rows, np.int32(-1))]
-    if inputs is not None:
-        after[changed] = _over_all(graph, inputs)[:-1]
-    return after
+def _kept(before: ResidentItems, old_rows: NDArray[np.int32] | None) -> Tensor:
+    """The slot each row of the new version had in the one before; 0 for a new item."""
+    return before.slots[:-1] if old_rows is None else before.slots_of(old_rows)
 
 
-def _over_all(graph: Graph, inputs: ItemInputs) -> NDArray[np.float32]:
-    """The graph's one output for every item, [N + 1, width], the last row zero."""
+def _in_order(catalogue: CatalogueFile, vectors: Tensor, features: Tensor | None, *, encoded: int) -> ResidentItems:
+    """Tables with the lines of rows 0, 1, ... in slots 1, 2, ..."""
+    slots = torch.arange(1, len(vectors) + 2, device=vectors.device)
+    slots[-1] = 0
+    return _resident(catalogue, Tables(vectors, features), slots, encoded=encoded)
+
+
+def _resident(catalogue: CatalogueFile, tables: Tables, slots: Tensor, *, encoded: int) -> ResidentItems:
+    rows = torch.full((tables.used,), -1, dtype=torch.int64, device=slots.device)
+    rows[slots[:-1]] = torch.arange(len(slots) - 1, device=slots.device)
+    hidden = _hidden(catalogue, slots, rows)
+    return ResidentItems(catalogue.version, tables, tables.vectors, tables.features, slots, rows, hidden, catalogue, encoded)
+
+
+def _hidden(catalogue: CatalogueFile, slots: Tensor, rows: Tensor) -> Tensor:
+    nobodys = (rows < 0).nonzero()[:, 0]
+    available = catalogue.columns.get("available")
+    if available is None:
+        return nobodys
+    withheld = torch.from_numpy(np.flatnonzero(available.values == 0)).to(slots.device)
+    return torch.cat([nobodys, slots[withheld]])
+
+
+def _over_all(graph: Graph, inputs: ItemInputs) -> Tensor:
+    """The graph's one output for every item, [N, width]."""
     n = len(inputs.index)
-    result: NDArray[np.float32] | None = None
-    # An empty catalogue still needs the width: it is encoded from one item nobody knows.
+    # Without items the width is still needed: that of one item nobody knows.
     whole = {name: _at_least_one(getattr(inputs, name)) for name in ("index", "categories", "lists", "numbers")}
+    result: Tensor | None = None
     for start in range(0, max(n, 1), CHUNK):
-        feeds: dict[str, NDArray[Any]] = {name: array[start : start + CHUNK] for name, array in whole.items()}
+        feeds = {name: torch.from_numpy(array[start : start + CHUNK]).to(graph.device) for name, array in whole.items()}
         (part,) = graph.run(feeds).values()
         if result is None:
-            result = np.zeros((n + 1, part.shape[1]), np.float32)
-        result[start : min(start + CHUNK, n)] = part[: n - start]
+            result = torch.empty((n, part.shape[1]), dtype=part.dtype, device=part.device)
+        result[start : start + CHUNK] = part[: n - start]
     assert result is not None, "there is at least one chunk"
     return result
 
 
-def _at_least_one(array: NDArray[Any]) -> NDArray[Any]:
+def _at_least_one(array: NDArray[np.generic]) -> NDArray[np.generic]:
     return array if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)
-
-
-def _withheld(catalogue: CatalogueFile) -> NDArray[np.int64]:
-    column = catalogue.columns.get("available")
-    if column is None:
-        return np.empty(0, np.int64)
-    return np.flatnonzero(column.values == 0)

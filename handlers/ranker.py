@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch.nn.functional import embedding
 
 from handlers.gather import history_of
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from handlers.engines.engine import Graph
     from handlers.items import ResidentItems
@@ -29,33 +32,41 @@ class Ranker:
     def scores(
         self,
         items: ResidentItems,
+        history: Tensor,
         arrays: Mapping[str, NDArray[Any]],
-        rows: NDArray[np.int32],
-        retrieval_scores: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
-        """`history`, `user_categories` and `user_numbers` of `arrays`, candidates [B, C] -> [B, C]; NaN where a row is -1."""
+        candidates: Tensor,
+        retrieval_scores: Tensor,
+    ) -> Tensor:
+        """Scores [B, C] of candidates [B, C]; NaN where one is 0.
+
+        `history` [B, L] and `candidates` are slots; `user_categories` and `user_numbers` are of `arrays`.
+        """
         assert items.features is not None, "a worker that ranks holds the ranking features"
-        if not rows.shape[1]:
-            return np.empty(rows.shape, np.float32)
-        history, mask = history_of(items.features, arrays["history"])
-        queries = {
-            "user_categories": arrays["user_categories"].astype(np.int64),
-            "user_numbers": arrays["user_numbers"],
-            "history": history,
+        if not candidates.shape[1]:
+            return retrieval_scores
+        values, mask = history_of(items.features, history)
+        feeds = {
+            "user_categories": torch.from_numpy(arrays["user_categories"].astype(np.int64)).to(items.device),
+            "user_numbers": torch.from_numpy(arrays["user_numbers"].astype(np.float32)).to(items.device),
+            "history": values,
             "mask": mask,
+            "candidates": candidates,
             "retrieval_scores": retrieval_scores,
         }
-        scores = np.empty(rows.shape, np.float32)
-        step = max(1, MAX_PAIRS // rows.shape[1])
-        for at in range(0, len(rows), step):
-            part = slice(at, at + step)
-            feeds = {name: array[part] for name, array in queries.items()}
-            (scores[part],) = self._ranker.run({**feeds, "candidates": np.take(items.features, rows[part], axis=0)}).values()
-        scores[rows < 0] = np.nan
+        step = max(1, MAX_PAIRS // candidates.shape[1])
+        if len(candidates) <= step:
+            scores = self._run(items.features, feeds)
+        else:
+            parts = [{name: tensor[at : at + step] for name, tensor in feeds.items()} for at in range(0, len(candidates), step)]
+            scores = torch.cat([self._run(items.features, part) for part in parts])
+        return scores.where(candidates > 0, torch.nan)
+
+    def _run(self, features: Tensor, feeds: Mapping[str, Tensor]) -> Tensor:
+        (scores,) = self._ranker.run({**feeds, "candidates": embedding(feeds["candidates"], features)}).values()
         return scores
 
 
-def retrieval_scores(items: ResidentItems, user_vectors: NDArray[np.float32], rows: NDArray[np.int32]) -> NDArray[np.float32]:
-    """The retrieval model's dot product for given candidates, [B, C]; 0 where a row is -1."""
-    vectors = np.take(items.vectors, rows, axis=0)
-    return (vectors @ user_vectors[:, :, None])[:, :, 0]
+def retrieval_scores(items: ResidentItems, user_vectors: NDArray[np.float32], slots: Tensor) -> Tensor:
+    """The retrieval model's dot product for given candidates, [B, C]; 0 where a slot is 0."""
+    users = torch.from_numpy(user_vectors.astype(np.float32)).to(items.device)
+    return (embedding(slots, items.vectors) @ users[:, :, None])[:, :, 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from handlers.gather import history_slots
 from handlers.ranker import Ranker, retrieval_scores
 from handlers.worker import Worker
 
@@ -35,5 +36,6 @@ class RankingHandler:
         return [self._worker.answer(request, self.predict) for request in requests]
 
     def predict(self, job: Job, items: ResidentItems) -> dict[str, NDArray[Any]]:
-        affinity = retrieval_scores(items, job["user_vector"], job["rows"])
-        return {"scores": self._ranker.scores(items, job.arrays, job["rows"], affinity)}
+        history, candidates = history_slots(items, job["history"]), items.slots_of(job["rows"])
+        affinity = retrieval_scores(items, job["user_vector"], candidates)
+        return {"scores": self._ranker.scores(items, history, job.arrays, candidates, affinity).cpu().numpy()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from handlers.gather import history_slots
 from handlers.retriever import Retriever
 from handlers.worker import Worker
 
@@ -31,6 +32,6 @@ class RetrievalHandler:
         return [self._worker.answer(request, self.predict) for request in requests]
 
     def predict(self, job: Job, items: ResidentItems) -> dict[str, NDArray[Any]]:
-        user_vectors = self._retriever.user_vectors(items, job["history"])
-        rows, scores = self._retriever.best(items, user_vectors, job["seen"], job["limit"])
-        return {"rows": rows, "scores": scores, "user_vector": user_vectors}
+        user_vectors = self._retriever.user_vectors(items, history_slots(items, job["history"]))
+        slots, scores = self._retriever.best(items, user_vectors, job["seen"], job["limit"])
+        return {"rows": items.rows_of(slots), "scores": scores.cpu().numpy(), "user_vector": user_vectors.cpu().numpy()}

@@ -12,6 +12,7 @@ from handlers.topk import top_k
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from handlers.engines.engine import Graph
     from handlers.items import ResidentItems
@@ -26,35 +27,32 @@ class Retriever:
     def __init__(self, history_encoder: Graph) -> None:
         self._history_encoder = history_encoder
 
-    def user_vectors(self, items: ResidentItems, history: NDArray[np.int32]) -> NDArray[np.float32]:
-        """History rows [B, L] -> [B, d]; zeros for a user without history."""
+    def user_vectors(self, items: ResidentItems, history: Tensor) -> Tensor:
+        """Slots of histories [B, L] -> [B, d]; zeros for a user without history."""
         values, mask = history_of(items.vectors, history)
         (vectors,) = self._history_encoder.run({"history": values, "mask": mask}).values()
-        return np.where(mask.any(axis=1, keepdims=True), vectors, np.float32(0.0))
+        return vectors * mask.any(1, keepdim=True)
 
     def best(
-        self, items: ResidentItems, user_vectors: NDArray[np.float32], seen: NDArray[np.int32], limits: NDArray[np.int32]
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The `limits` [B, 1] best rows per user and their scores, [B, K], best first, then -1 and NaN.
+        self, items: ResidentItems, user_vectors: Tensor, seen: NDArray[np.int32], limits: NDArray[np.int32]
+    ) -> tuple[Tensor, Tensor]:
+        """The slots of the `limits` [B, 1] best items per user and their scores, [B, K], best first, then 0 and NaN.
 
         Left out are rows in `seen` [B, S] and items not available; a user with a zero vector has no best.
         """
         k = int(np.clip(limits.max(), 0, len(items)))
-        step = max(1, MAX_SCORES // len(items.vectors))
-        parts = [self._best(items, user_vectors[at : at + step], seen[at : at + step], k) for at in range(0, len(seen), step)]
-        rows, scores = (np.concatenate(part) if len(parts) > 1 else part[0] for part in zip(*parts, strict=True))
-        missing = np.isneginf(scores) | (np.arange(k) >= limits) | ~user_vectors.any(axis=1, keepdims=True)
-        rows[missing] = -1
-        scores[missing] = np.nan
-        return rows, scores
+        seen_slots, step = items.slots_of(seen), max(1, MAX_SCORES // len(items.vectors))
+        starts = range(0, len(seen), step)
+        parts = [self._best(items, user_vectors[at : at + step], seen_slots[at : at + step], k) for at in starts]
+        slots, scores = (torch.cat(part) if len(parts) > 1 else part[0] for part in zip(*parts, strict=True))
+        wanted = user_vectors.any(1, keepdim=True) & (scores > -torch.inf)
+        if (limits < k).any():
+            wanted &= torch.from_numpy(np.arange(k) < limits).to(items.device)
+        return slots * wanted, scores.where(wanted, torch.nan)
 
     @staticmethod
-    def _best(
-        items: ResidentItems, user_vectors: NDArray[np.float32], seen: NDArray[np.int32], k: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        table = (torch.from_numpy(user_vectors) @ torch.from_numpy(items.vectors).T).numpy()
-        table[:, items.withheld] = -np.inf
-        # Padding is -1, the last column: the row of zeros, which is no item.
-        table[np.arange(len(table))[:, None], seen] = -np.inf
-        table[:, -1] = -np.inf
-        return top_k(table, k)
+    def _best(items: ResidentItems, user_vectors: Tensor, seen_slots: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        scores = user_vectors @ items.vectors.T
+        scores.index_fill_(1, items.hidden, -torch.inf)
+        scores.scatter_(1, seen_slots, -torch.inf)
+        return top_k(scores, k)

@@ -9,20 +9,21 @@ import torch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
-# Up to so many scores torch's selection is as quick (one thread, best 500: 0.06 ms of 4,000, 0.4 of 100,000, 2.1 of a million);
-# above, a guessed bar leaves little to select from (0.09 and 0.4 ms).
+# Up to so many scores torch's selection is as quick on a CPU (one thread, best 500: 0.06 ms of 4,000, 0.4 of 100,000, 2.1 of a
+# million); above, a guessed bar leaves little to select from (0.09 and 0.4 ms).
 FEW = 8192
 SAMPLE = 4096
 
 
-def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Columns and values of the best k per row of [B, N], k <= N, best first: two arrays [B, k]."""
-    if scores.shape[1] <= FEW:
-        top = torch.topk(torch.from_numpy(scores), k, dim=1)
-        return top.indices.numpy().astype(np.int32), top.values.numpy()
-    columns = np.stack([_best(row, k) for row in scores])
-    return columns.astype(np.int32), np.take_along_axis(scores, columns, axis=1)
+def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Columns and values of the best k per row of [B, N], k <= N, best first: two tensors [B, k]."""
+    if scores.device.type != "cpu" or scores.shape[1] <= FEW:
+        values, columns = torch.topk(scores, k, dim=1)
+        return columns, values
+    columns = torch.from_numpy(np.stack([_best(row, k) for row in scores.numpy()]))
+    return columns, scores.gather(1, columns)
 
 
 def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:

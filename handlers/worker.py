@@ -76,7 +76,8 @@ class Worker:
             job = decode(request, self._inputs)
             items = self.catalogues.get(job.catalogue)
             self._check_values(job, items)
-            arrays = predict(job, items)
+            with torch.inference_mode():
+                arrays = predict(job, items)
         except JobRefused as refused:
             return encode_refusal(refused)
         model_ms = (time.perf_counter() - began_s) * 1e3

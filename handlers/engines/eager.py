@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import torch
 
 from handlers.engines.engine import EngineFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from torch import Tensor
 
     from handlers.engines.engine import Graph
     from handlers.release_files import ReleaseFiles
@@ -26,8 +26,6 @@ class EagerEngine:
         self._threads = threads
 
     def load(self, release: ReleaseFiles, graph: str) -> Graph:
-        import torch  # noqa: PLC0415 - seconds and 200 MB that other engines do without
-
         torch.set_num_threads(self._threads)
         path = release.program(graph)
         try:
@@ -44,21 +42,13 @@ class _EagerGraph:
         self._positional, self._named = inputs[:positional], inputs[positional:]
         self._outputs = outputs
         self._module = program.module()
+        self.device = torch.device("cpu")
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        import torch  # noqa: PLC0415 - loaded by now
-
-        def tensor(name: str) -> torch.Tensor:
-            array = feeds[name]
-            # Torch warns about memory it may not write to, which a payload's is.
-            return torch.from_numpy(array if array.flags.writeable else array.copy())
-
+    def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         with torch.inference_mode():
-            result = self._module(*map(tensor, self._positional), **{name: tensor(name) for name in self._named})
+            result = self._module(*(feeds[name] for name in self._positional), **{name: feeds[name] for name in self._named})
         tensors = (result,) if isinstance(result, torch.Tensor) else result
-        return {name: np.ascontiguousarray(value.numpy()) for name, value in zip(self._outputs, tensors, strict=True)}
+        return dict(zip(self._outputs, tensors, strict=True))
 
     def describe(self) -> str:
-        import torch  # noqa: PLC0415 - loaded by now
-
         return f"torch {torch.__version__}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    import torch
 
     from handlers.release_files import ReleaseFiles
 
@@ -17,9 +17,12 @@ class EngineFailed(RuntimeError):
 
 
 class Graph(Protocol):
-    """A loaded graph. `run` takes at least the graph's inputs by name and gives its outputs by name, C-contiguous."""
+    """A loaded graph. `run` takes at least the graph's inputs by name and gives its outputs by name, all on `device`."""
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]: ...
+    @property
+    def device(self) -> torch.device: ...
+
+    def run(self, feeds: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]: ...
 
     def describe(self) -> str: ...
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from handlers.engines.engine import EngineFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from torch import Tensor
 
     from handlers.engines.engine import Graph
     from handlers.release_files import ReleaseFiles
@@ -51,10 +53,11 @@ class _OnnxGraph:
         self._version = version
         self._inputs = [tensor.name for tensor in session.get_inputs()]
         self._outputs = [tensor.name for tensor in session.get_outputs()]
+        self.device = torch.device("cpu")
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        arrays = self._session.run(self._outputs, {name: feeds[name] for name in self._inputs})
-        return dict(zip(self._outputs, arrays, strict=True))
+    def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        arrays = self._session.run(self._outputs, {name: feeds[name].numpy() for name in self._inputs})
+        return {name: torch.from_numpy(array) for name, array in zip(self._outputs, arrays, strict=True)}
 
     def describe(self) -> str:
         return f"onnxruntime {self._version}"

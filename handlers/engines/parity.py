@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from handlers.engines.engine import EngineFailed
 
@@ -32,7 +33,7 @@ def check_parity(release: ReleaseFiles, graphs: Mapping[str, Graph]) -> None:
     for name, graph in graphs.items():
         inputs, expected = release.golden(name)
         try:
-            computed |= {f"{name}/{output}": values for output, values in graph.run(inputs).items()}
+            computed |= {f"{name}/{output}": values for output, values in _run(graph, inputs).items()}
         except Exception as error:  # whatever it is, an engine that cannot run the golden batch cannot serve
             raise EngineFailed(f"{name}: cannot run the golden batch: {error!r}") from error
         for output, values in expected.items():
@@ -50,6 +51,11 @@ def top_overlap(got: Array, expected: Array) -> float:
     picks = np.argsort(-got, axis=1, kind="stable")[:, :top]
     slack = TOLERANCE * max(1.0, float(np.abs(expected).max()))
     return float(np.mean(np.take_along_axis(expected, picks, 1) >= threshold - slack))
+
+
+def _run(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    outputs = graph.run({name: torch.tensor(values).to(graph.device) for name, values in inputs.items()})
+    return {name: values.cpu().numpy() for name, values in outputs.items()}
 
 
 def _check_values(name: str, got: Array | None, expected: Array) -> None:

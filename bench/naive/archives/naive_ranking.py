@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from banquet.wire.tensors import pack, unpack
 from handlers.engines.choice import choose
 from handlers.release_files import ReleaseFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
 GRAPHS = ["ranker_items", "ranker"]
 
@@ -29,7 +35,7 @@ class NaiveRanking:
 
     def _answer(self, tensors: dict[str, Any]) -> bytes:
         started_s = time.perf_counter()
-        (features,) = self._loaded.graphs["ranker_items"].run(tensors).values()
+        features = self._run("ranker_items", tensors)
         candidates = tensors["retrieval_scores"].shape[1]
         oldest_first = features[candidates:][::-1]
         mask = np.ones((1, len(oldest_first)), np.float32)
@@ -43,6 +49,12 @@ class NaiveRanking:
             "candidates": features[None, :candidates],
             "retrieval_scores": tensors["retrieval_scores"],
         }
-        (scores,) = self._loaded.graphs["ranker"].run(feeds).values()
+        scores = self._run("ranker", feeds)
         model_ms = (time.perf_counter() - started_s) * 1000
         return pack({"scores": scores}, {"model_ms": str(model_ms), "backend": self._loaded.backend})
+
+    def _run(self, graph: str, feeds: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        tensors = {name: torch.tensor(values) for name, values in feeds.items()}
+        (output,) = self._loaded.graphs[graph].run(tensors).values()
+        computed: NDArray[np.float32] = output.numpy()
+        return computed

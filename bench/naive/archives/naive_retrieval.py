@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from banquet.wire.manifest_file import ITEMS
 from banquet.wire.tensors import unpack
@@ -36,8 +37,9 @@ class NaiveRetrieval:
         seen = [self._rows[item] for item in asked["history"] if item in self._rows]
         oldest_first = self._vectors[seen[::-1]] if seen else np.zeros((1, self._vectors.shape[1]), np.float32)
         mask = np.full((1, len(oldest_first)), 1.0 if seen else 0.0, np.float32)
-        (user,) = self._loaded.graphs["history_encoder"].run({"history": oldest_first[None], "mask": mask}).values()
-        scores = self._vectors @ user[0]
+        feeds = {"history": torch.tensor(oldest_first[None]), "mask": torch.from_numpy(mask)}
+        (user,) = self._loaded.graphs["history_encoder"].run(feeds).values()
+        scores = self._vectors @ user[0].numpy()
         scores[seen] = -np.inf
         top = np.argpartition(-scores, min(asked["limit"], len(scores) - 1))[: asked["limit"]]
         top = top[np.argsort(-scores[top])]

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
 from banquet.wire.files import sha256_of
@@ -139,9 +140,11 @@ def test_errors_too_small_to_see_can_still_change_the_order(folder):
     release = ReleaseFiles(folder, ("ranker",))
 
     class Shuffled:
+        device = torch.device("cpu")
+
         def run(self, feeds):
             expected = release.golden("ranker")[1]["scores"]
-            return {"scores": np.roll(expected, 1, axis=1) * 1.0}
+            return {"scores": torch.from_numpy(np.roll(expected, 1, axis=1))}
 
         def describe(self):
             return "shuffled"

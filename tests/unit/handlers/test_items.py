@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from banquet.wire.catalogue_file import CatalogueReader, Column, Strings, write_catalogue
 from banquet.wire.schema import SchemaMismatch
+from handlers import tables
 from handlers.items import ItemSide
 from tests.release_factory import make_schema
 
@@ -17,14 +19,16 @@ SCHEMA = make_schema(ITEMS)
 class Sums:
     """Stands in for a graph: each item's inputs, summed with weights; counts the items it saw."""
 
+    device = torch.device("cpu")
+
     def __init__(self) -> None:
         self.seen = 0
 
     def run(self, feeds):
         self.seen += len(feeds["index"])
         parts = [feeds["index"][:, None], feeds["categories"], feeds["lists"], feeds["numbers"]]
-        table = np.concatenate([part.astype(np.float32) for part in parts], axis=1)
-        return {"out": table * np.arange(1, table.shape[1] + 1, dtype=np.float32)}
+        table = torch.cat([part.to(torch.float32) for part in parts], 1)
+        return {"out": table * torch.arange(1, table.shape[1] + 1)}
 
 
 def columns(rng, n):
@@ -73,12 +77,25 @@ def encode(catalogue, before=None):
     return items, graph.seen
 
 
+def lines(items):
+    """What models see of each row, and of row -1."""
+    slots = items.slots_of(np.append(np.arange(len(items)), -1).astype(np.int32))
+    return items.vectors[slots], items.features[slots]
+
+
+def found(items):
+    """The rows that can be found, in any order."""
+    slots = set(range(len(items.vectors))) - set(items.hidden.tolist())
+    return sorted(items.rows_of(torch.tensor(sorted(slots), dtype=torch.int64)).tolist())
+
+
 def check(items, catalogue):
     """Equal to encoding everything anew."""
     anew, _ = encode(catalogue)
-    np.testing.assert_array_equal(items.vectors, anew.vectors)
-    np.testing.assert_array_equal(items.features, anew.features)
-    np.testing.assert_array_equal(items.withheld, anew.withheld)
+    for got, expected in zip(lines(items), lines(anew), strict=True):
+        torch.testing.assert_close(got, expected, rtol=0, atol=0)
+    assert found(items) == found(anew)
+    assert items.rows_of(items.slots).tolist() == [*range(len(items)), -1]
 
 
 def changed(column, row, value):
@@ -109,7 +126,36 @@ def test_what_no_model_sees_costs_nothing(folder):
     items, seen = encode(after, before)
     assert seen == 0
     assert items.vectors is before.vectors
-    assert items.withheld.tolist() == [4]
+    assert found(items) == [row for row in range(ITEMS) if row != 4]
+
+
+def test_versions_share_their_lines(folder):
+    """A new version writes what changed behind the lines of the one before, which goes on as it was."""
+    its = columns(np.random.default_rng(0), ITEMS)
+    first = folder.publish(IDS, its)
+    before, _ = encode(first)
+    after = folder.publish(IDS, its | {"year": changed(its["year"], 3, 1.0)})
+    items, _ = encode(after, before)
+    assert items.vectors.data_ptr() == before.vectors.data_ptr()
+    assert len(items.vectors) == len(before.vectors) + 1
+    check(items, after)
+    check(before, first)
+
+
+def test_full_tables_are_laid_out_anew(folder, monkeypatch):
+    """When there is no room behind the lines, those of use move to new tables, without going through the models again."""
+    monkeypatch.setattr(tables, "LEAST_ROOM", 3)
+    its = columns(np.random.default_rng(0), ITEMS)
+    items, _ = encode(folder.publish(IDS, its))
+    whole = []
+    for number in range(9):
+        its = its | {"interaction_count": changed(its["interaction_count"], number, 100 + number)}
+        after = folder.publish(IDS, its)
+        items, seen = encode(after, items)
+        assert seen == 1
+        check(items, after)
+        whole.append(len(items.vectors) == 1 + ITEMS)
+    assert whole == [False, False, False, False, True, False, False, False, False]
 
 
 def test_items_come_and_go(folder):

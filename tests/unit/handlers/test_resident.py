@@ -7,11 +7,12 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from banquet.wire.catalogue_file import Column, Pointer, Strings, point_to, write_catalogue
 from banquet.wire.schema import SchemaMismatch
 from handlers import resident
-from handlers.items import ResidentItems
+from handlers.items import _in_order
 from handlers.job import JobRefused
 from handlers.resident import ResidentCatalogues
 from tests.release_factory import make_catalogue
@@ -45,7 +46,7 @@ class Encoder:
         self.encoded.append(catalogue.version)
         if self.error is not None:
             raise self.error
-        return ResidentItems(catalogue.version, np.zeros((len(catalogue.ids) + 1, 2), np.float32), None, np.empty(0, np.int64))
+        return _in_order(catalogue, torch.zeros(len(catalogue.ids), 2), None, encoded=0)
 
 
 @pytest.fixture
