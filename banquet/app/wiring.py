@@ -239,7 +239,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     schema = load(release).schema
     vectors, vector_size = read_vectors(release, release.name)
     follower = CatalogueFollower(
-        settings.catalogue, prepare=[Popular(limit=1).ordered, vectors.warm], gate=True, fresh_s=settings.features.freshness_s
+        settings.catalogue, prepare=[Popular(limit=1).first, vectors.warm], gate=True, fresh_s=settings.features.freshness_s
     )
     follower.start()
     repo = FeatureRepo.open(settings.feature_repo)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from banquet.core.catalogue import Catalogue
 from banquet.core.errors import StageFailed
 from banquet.core.query import AttributeFilter, UserFeatures
+from banquet.stages.sources import popular
 from banquet.stages.sources.cascade import Cascade
 from banquet.stages.sources.given import Given
 from banquet.stages.sources.popular import Popular
@@ -97,6 +99,21 @@ async def test_popular_never_runs_dry_while_the_catalogue_has_something() -> Non
     wanted = (AttributeFilter("genres", ("Comedy",)),)
     found = await Popular(limit=2).find(make_query(exclude_item_ids=excluded, filters=wanted))
     assert found.candidates.rows.tolist() == [6, 8]
+
+
+@pytest.mark.parametrize("counts", [[5, 1, 9, 1, 7, 1, 1, 3, 1, 8], [0] * 10])
+@pytest.mark.parametrize("first", [1, 3, 9, 10])
+async def test_popular_is_the_same_however_many_are_ordered_beforehand(monkeypatch, counts, first) -> None:
+    """The first few are the first few of all, equal counts included, and the rest is there when they do not suffice."""
+    catalogue = make_catalogue()
+    catalogue.file.columns["interaction_count"].values[:] = counts
+    query = make_query(catalogue, exclude_item_ids=("i2",))
+    expected = (await Popular(limit=8).find(query)).candidates
+    monkeypatch.setattr(popular, "FIRST", first)
+    for limit in range(1, 9):
+        found = (await Popular(limit).find(make_query(Catalogue(catalogue.file, 0.0), exclude_item_ids=("i2",)))).candidates
+        assert found.rows.tolist() == expected.rows[:limit].tolist()
+        assert found.scores.tolist() == expected.scores[:limit].tolist()
 
 
 async def test_similar_looks_past_excluded_items() -> None:
