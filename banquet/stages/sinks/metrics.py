@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 from prometheus_client import Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
@@ -22,6 +24,15 @@ ITEMS = Counter("banquet_items_total", "Items sent.", ["placement", "source"])
 CATALOGUE_AGE = Gauge("banquet_catalogue_age_seconds", "Age of the catalogue that answered last.")
 
 
+# Looking a labelled metric up costs more than counting in it, and there are only as many as our own names make.
+_answers = cache(ANSWERS.labels)
+_answer_seconds = cache(ANSWER_SECONDS.labels)
+_stage_seconds = cache(STAGE_SECONDS.labels)
+_model_seconds = cache(MODEL_SECONDS.labels)
+_degradations = cache(DEGRADATIONS.labels)
+_items = cache(ITEMS.labels)
+
+
 class Metrics:
     """Counts answers, times, degradations and items; labels are names of our own, never ids."""
 
@@ -29,14 +40,15 @@ class Metrics:
 
     def take(self, answer: Answer) -> None:
         placement = answer.query.placement
-        ANSWERS.labels(placement, answer.release).inc()
-        ANSWER_SECONDS.labels(placement).observe(answer.elapsed_ms / 1e3)
+        _answers(placement, answer.release).inc()
+        _answer_seconds(placement).observe(answer.elapsed_ms / 1e3)
         CATALOGUE_AGE.set(answer.query.catalogue.age_s())
         for timing in answer.timings:
-            STAGE_SECONDS.labels(placement, timing.stage).observe(timing.elapsed_ms / 1e3)
+            _stage_seconds(placement, timing.stage).observe(timing.elapsed_ms / 1e3)
             if timing.run.backend:
-                MODEL_SECONDS.labels(timing.stage, timing.run.backend, timing.run.release).observe(timing.run.model_ms / 1e3)
+                _model_seconds(timing.stage, timing.run.backend, timing.run.release).observe(timing.run.model_ms / 1e3)
         for lost in answer.degradations:
-            DEGRADATIONS.labels(placement, lost.stage, lost.reason).inc()
-        for source in answer.picks.sources.tolist():
-            ITEMS.labels(placement, answer.picks.source_names[source]).inc()
+            _degradations(placement, lost.stage, lost.reason).inc()
+        for source, items in enumerate(np.bincount(answer.picks.sources).tolist()):
+            if items:
+                _items(placement, answer.picks.source_names[source]).inc(items)
