@@ -121,12 +121,15 @@ class HistoryEncoder(nn.Module):
         return after
 
     def _bias(self, mask: Tensor) -> Tensor:
-        """[B, H, L, L]: what a distance is worth, and nothing from the future or the padding."""
-        places = torch.arange(mask.shape[1])
+        """[B, H, L, L]: what a distance is worth, and nothing from the future or the padding.
+
+        Cut out of that of a longer history, which an engine works out once, when it loads the graph.
+        """
+        places = torch.arange(self.length + 1)
         back = places[:, None] - places[None, :]
-        near = self.distance[:, back.clamp(0, self.length - 1)]
-        future = (back < 0).to(mask.dtype) * UNSEEN
-        return near + future + ((1.0 - mask) * UNSEEN)[:, None, None, :]
+        near = self.distance[:, back.clamp(0, self.length - 1)] + (back < 0).to(mask.dtype) * UNSEEN
+        length = mask.shape[1]
+        return near[:, :length, :length] + ((1.0 - mask) * UNSEEN)[:, None, None, :]
 
 
 class Retrieval(nn.Module):
