@@ -19,17 +19,21 @@ LONGEST_PAUSE_S = 0.5
 
 
 class Breaker:
-    """Opens on a certain failure, or after several doubtful ones in a row; closes when the canary comes back.
+    """Opens on a certain failure, or after several doubtful ones in a row, and half-opens when the canary comes back.
 
-    The canary is sent here, again and again while open, so that no query pays for finding out. It raises `StageFailed` while
-    `name` does not answer.
+    The canary is sent here, again and again while open, so that no query pays for finding out: a trickle of queries would. It
+    raises `StageFailed` while `name` does not answer. Half-open, queries are asked again; the first failure opens it anew and its
+    pauses go on growing, the first success closes it. So what does for a canary and fails under queries costs one of them, not
+    `PATIENCE`, each time.
     """
 
     def __init__(self, name: str, canary: Callable[[], Awaitable[object]]) -> None:
         self._name = name
         self._canary = canary
         self._failures = 0
+        self._pause_s = FIRST_PAUSE_S
         self._probing: asyncio.Task[None] | None = None
+        self.is_half_open = False
 
     @property
     def is_open(self) -> bool:
@@ -37,11 +41,15 @@ class Breaker:
 
     def succeeded(self) -> None:
         self._failures = 0
+        if self.is_half_open:
+            self.is_half_open = False
+            self._pause_s = FIRST_PAUSE_S
 
     def failed(self, *, certain: bool) -> None:
         self._failures += 1
-        if self._probing is None and (certain or self._failures >= PATIENCE):
+        if self._probing is None and (certain or self.is_half_open or self._failures >= PATIENCE):
             log.warning("%s does not answer; queries do without it", self._name)
+            self.is_half_open = False
             self._probing = asyncio.create_task(self._probe(), name=f"canary of {self._name}")
 
     async def close(self) -> None:
@@ -50,10 +58,9 @@ class Breaker:
             await asyncio.gather(self._probing, return_exceptions=True)
 
     async def _probe(self) -> None:
-        pause_s = FIRST_PAUSE_S
         while True:
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            await asyncio.sleep(self._pause_s)
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             try:
                 await self._canary()
             except StageFailed as error:
@@ -67,3 +74,4 @@ class Breaker:
         log.warning("%s answers again", self._name)
         self._failures = 0
         self._probing = None
+        self.is_half_open = True

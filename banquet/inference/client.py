@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from banquet.core.errors import StageFailed
 from banquet.core.stages import ModelRun
-from banquet.inference.failures import MODEL_ERROR, UNAVAILABLE
+from banquet.inference.failures import MODEL_ERROR, OVERLOADED, UNAVAILABLE, NotDone, is_refusal
 from banquet.inference.grpc_transport import GrpcTransport
 from banquet.inference.host import StackedAnswer
 from banquet.inference.http_transport import HttpTransport
-from banquet.inference.transport import Keys, Locked
+from banquet.inference.roster import Roster
+from banquet.inference.transport import MAX_MESSAGE_BYTES, Keys, Locked
 from banquet.wire.tensors import BadTensors, pack, unpack
 
 if TYPE_CHECKING:
@@ -43,14 +44,25 @@ class LoadedModel:
 class TorchServeClient:
     """Speaks to one TorchServe. Every failure becomes a `StageFailed` with a reason of `core.stages.ModelClient`."""
 
-    def __init__(self, address: TorchServeAddress) -> None:
+    def __init__(self, address: TorchServeAddress, workers: int = 1) -> None:
+        """`workers` is what each model is taken to have where there is no management address to ask."""
         self._transport: Transport = HttpTransport(address) if address.is_local_socket else GrpcTransport(address)
         self._keys = Keys(address.key_file)
-        self.can_describe = bool(address.management)
+        self._workers = workers
+        self._can_describe = bool(address.management)
+        self._roster = Roster(self._count_ready)
 
     async def run(self, model: str, catalogue: str, arrays: Mapping[str, NDArray[Any]], timeout_s: float) -> StackedAnswer:
         payload = pack(arrays, {"catalogue": catalogue})
-        answer = await self._unlocked("inference", lambda key: self._transport.predict(model, payload, key, timeout_s))
+        if len(payload) > MAX_MESSAGE_BYTES:
+            raise StageFailed(MODEL_ERROR, f"a job of {len(payload)} bytes for {model}; {MAX_MESSAGE_BYTES} go")
+        try:
+            answer = await self._unlocked("inference", lambda key: self._transport.predict(model, payload, key, timeout_s))
+        except StageFailed as error:
+            # With a worker there, it can only be the queue that is full.
+            if is_refusal(str(error)) and self._can_describe and self._roster.ready(model):
+                raise NotDone(OVERLOADED, str(error)) from error
+            raise
         try:
             outputs, about = unpack(answer)
         except BadTensors as error:
@@ -58,6 +70,16 @@ class TorchServeClient:
         if "error" in about:
             raise StageFailed(about["error"], about.get("detail", ""))
         return StackedAnswer(outputs, _run_of(about))
+
+    def capacity(self, model: str) -> int:
+        return max(1, self._roster.ready(model)) if self._can_describe else self._workers
+
+    async def check(self, model: str, timeout_s: float) -> None:
+        if self._can_describe:
+            loaded = await self.describe(model, timeout_s)
+            if not loaded.ready:
+                workers = ", ".join(loaded.workers) or "none"
+                raise StageFailed(UNAVAILABLE, f"{model} {loaded.version} is not ready; its workers: {workers}")
 
     async def describe(self, model: str, timeout_s: float) -> LoadedModel:
         """The default version of a model."""
@@ -69,7 +91,11 @@ class TorchServeClient:
             raise StageFailed(MODEL_ERROR, f"TorchServe describes {model} as {text[:200]!r}") from error
 
     async def close(self) -> None:
+        await self._roster.close()
         await self._transport.close()
+
+    async def _count_ready(self, model: str, timeout_s: float) -> int:
+        return (await self.describe(model, timeout_s)).workers.count(READY)
 
     async def _unlocked(self, scope: Scope, call: Callable[[str], Awaitable[T]]) -> T:
         """The call with the key in force; a restarted TorchServe has new ones."""

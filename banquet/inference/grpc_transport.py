@@ -8,7 +8,7 @@ import grpc
 
 from banquet.inference.failures import MODEL_ERROR, TIMEOUT, UNAVAILABLE, failure, is_locked
 from banquet.inference.torchserve_pb2 import DescribeModelRequest, ManagementResponse, PredictionResponse, PredictionsRequest
-from banquet.inference.transport import Locked
+from banquet.inference.transport import MAX_MESSAGE_BYTES, Locked
 
 if TYPE_CHECKING:
     from banquet.core.errors import StageFailed
@@ -21,7 +21,7 @@ _DESCRIBE = "/org.pytorch.serve.grpc.management.ManagementAPIsService/DescribeMo
 _OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.enable_retries", 0),
-    ("grpc.max_receive_message_length", 64 * 2**20),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES + 2**16),
     # A restarted TorchServe is found at once; the default waits up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),

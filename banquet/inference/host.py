@@ -23,6 +23,18 @@ class StackedAnswer:
 
 
 class ModelHost(Protocol):
-    """Runs one job of B stacked queries, arrays [B, ...]. Raises `StageFailed` as `core.stages.ModelClient` does."""
+    """Something that runs models. Its methods raise `StageFailed` as `core.stages.ModelClient` does."""
 
-    async def run(self, model: str, catalogue: str, arrays: Mapping[str, NDArray[Any]], timeout_s: float) -> StackedAnswer: ...
+    async def run(self, model: str, catalogue: str, arrays: Mapping[str, NDArray[Any]], timeout_s: float) -> StackedAnswer:
+        """One job of B stacked queries, arrays [B, ...]."""
+        ...
+
+    def capacity(self, model: str) -> int:
+        """How many jobs of a model it works on at once, as far as it knows; at least 1."""
+        ...
+
+    async def check(self, model: str, timeout_s: float) -> None:
+        """Raises `StageFailed` where it is known that a model cannot serve; a canary must still show that it can."""
+        ...
+
+    async def close(self) -> None: ...

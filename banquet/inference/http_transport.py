@@ -12,12 +12,13 @@ import re
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import StageFailed
-from banquet.inference.failures import MODEL_ERROR, TIMEOUT, UNAVAILABLE, failure, is_locked
-from banquet.inference.transport import Locked
+from banquet.inference.failures import MODEL_ERROR, TIMEOUT, UNAVAILABLE, NotDone, failure, is_locked
+from banquet.inference.transport import MAX_MESSAGE_BYTES, Locked
 
 if TYPE_CHECKING:
     from banquet.inference.transport import TorchServeAddress
 
+_STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection: *close\r\n", re.IGNORECASE)
 _OK = 200
@@ -59,7 +60,7 @@ class _Pool:
         except TimeoutError as error:
             raise StageFailed(TIMEOUT, f"no answer within {timeout_s * 1e3:.0f} ms") from error
         except (OSError, asyncio.IncompleteReadError) as error:
-            raise StageFailed(UNAVAILABLE, f"{self._path}: {error}") from error
+            raise NotDone(UNAVAILABLE, f"{self._path}: {error}") from error
         if status != _OK:
             raise _failed(status, answer)
         return answer
@@ -100,12 +101,17 @@ class _Connection:
     async def exchange(self, request: bytes) -> tuple[int, bytes, bool]:
         """Status, body, and whether the connection can be used again."""
         self._writer.write(request)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = _LENGTH.search(head)
-        if length is None:
-            raise ConnectionError(f"an answer without a length: {head[:80]!r}")
+        try:
+            head = await self._reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError as error:
+            raise StageFailed(MODEL_ERROR, "an answer without an end of its headers") from error
+        status, length = _STATUS.match(head), _LENGTH.search(head)
+        if status is None or length is None:
+            raise StageFailed(MODEL_ERROR, f"an answer that is not HTTP with a length: {head[:80]!r}")
+        if int(length[1]) > MAX_MESSAGE_BYTES:
+            raise StageFailed(MODEL_ERROR, f"an answer of {int(length[1])} bytes; {MAX_MESSAGE_BYTES} go")
         body = await self._reader.readexactly(int(length[1]))
-        return int(head[9:12]), body, not _CLOSE.search(head)
+        return int(status[1]), body, not _CLOSE.search(head)
 
     def close(self) -> None:
         self._writer.close()

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from banquet.core.breaker import Breaker
 from banquet.core.errors import StageFailed
 from banquet.core.stages import ModelAnswer
-from banquet.inference.failures import MODEL_ERROR, OVERLOADED, TIMEOUT, UNAVAILABLE
+from banquet.inference.failures import AGAINST_THE_MODEL, MODEL_ERROR, OVERLOADED, TIMEOUT, UNAVAILABLE
 from banquet.inference.stacking import split, stack
+from banquet.inference.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,14 +30,18 @@ log = logging.getLogger(__name__)
 FAIR_CHANCE_S = 0.02
 # A canary may lie in the queue of a worker that is starting; it then comes back the moment that one is up.
 CANARY_S = 2.0
+# A canary that takes longer than queries wait has told nothing good; less time than this is nobody's measure of a model.
+LEAST_PATIENCE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
-    """What one model may have going: queries in a call, calls at once, queries waiting, and padded cells per array of a call."""
+    """What one model may have going: queries in a call, calls at once (never more than the host has workers ready for), queries
+    waiting, and padded cells per array of a call.
+    """
 
     max_batch: int = 32
-    max_in_flight: int = 1
+    max_in_flight: int = 8
     max_queued: int = 256
     max_cells: int = 2**17
 
@@ -73,19 +78,22 @@ class Lane:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Waiting] = deque()
+        self._window = Window(limits.max_in_flight)
         self._in_flight = 0
         self._runners: set[asyncio.Task[None]] = set()
         self._last_good: ModelJob | None = None
+        self._patience_s = LEAST_PATIENCE_S
         self._breaker = Breaker(model, self._send_canary)
 
     async def ask(self, job: ModelJob, timeout_s: float) -> ModelAnswer:
+        self._patience_s = max(timeout_s, LEAST_PATIENCE_S)
         if self._breaker.is_open:
-            raise StageFailed(UNAVAILABLE, f"{self._model} kept failing; a canary is out to see when it is back")
+            raise self._shut()
         self._check_room()
         waiting = _Waiting(job, self._loop.time() + timeout_s, self._loop.create_future())
-        alarm = self._loop.call_later(timeout_s, self._expire, waiting, timeout_s)
+        alarm = self._loop.call_later(timeout_s, self._expire, waiting)
         self._queue.append(waiting)
-        if self._in_flight < self._limits.max_in_flight:
+        if self._in_flight < self._room():
             self._in_flight += 1
             # It starts after everyone who is about to ask in this turn of the loop has asked.
             runner = self._loop.create_task(self._run(), name=f"calls of {self._model}")
@@ -102,11 +110,20 @@ class Lane:
         for runner in self._runners:
             runner.cancel()
         await asyncio.gather(*self._runners, return_exceptions=True)
-        while self._queue:
-            self._queue.popleft().fail(StageFailed(UNAVAILABLE, "the gateway is shutting down"))
+        self._refuse_all(StageFailed(UNAVAILABLE, "the gateway is shutting down"))
 
-    def _expire(self, waiting: _Waiting, timeout_s: float) -> None:
-        waiting.fail(StageFailed(TIMEOUT, f"{self._model} did not answer within {timeout_s * 1e3:.0f} ms"))
+    def _room(self) -> int:
+        return self._window.room(self._host.capacity(self._model))
+
+    def _shut(self) -> StageFailed:
+        return StageFailed(UNAVAILABLE, f"{self._model} kept failing; a canary is out to see when it is back")
+
+    def _refuse_all(self, error: StageFailed) -> None:
+        while self._queue:
+            self._queue.popleft().fail(error)
+
+    def _expire(self, waiting: _Waiting) -> None:
+        waiting.fail(StageFailed(TIMEOUT, f"{self._model} did not answer in time"))
 
     def _check_room(self) -> None:
         if len(self._queue) < self._limits.max_queued:
@@ -117,7 +134,8 @@ class Lane:
 
     async def _run(self) -> None:
         try:
-            while batch := self._take():
+            # One of several runners ends when the window has become narrower.
+            while self._in_flight <= self._room() and (batch := self._take()):
                 await self._send(batch)
         finally:
             # In the same step as the look into the empty queue, or the next query would count on a runner that is gone.
@@ -127,8 +145,12 @@ class Lane:
         """The oldest queries that fit into one call; those that expired or were cancelled are dropped here."""
         batch: list[_Waiting] = []
         width = 0
+        now_s = self._loop.time()
         while self._queue and len(batch) < self._limits.max_batch:
             waiting = self._queue[0]
+            if waiting.until_s <= now_s:
+                # Its alarm is late, as after something has held up the loop.
+                self._expire(waiting)
             if not waiting.answer.done():
                 width = max(width, waiting.width)
                 if batch and (waiting.kind != batch[0].kind or width * (len(batch) + 1) > self._limits.max_cells):
@@ -152,10 +174,13 @@ class Lane:
         except Exception as error:
             # Whatever it was, nobody may be left waiting for it.
             log.exception("the answer of %s cannot be used", self._model)
+            failed = StageFailed(MODEL_ERROR, str(error))
+            self._note(failed, began_s)
             for waiting in batch:
-                waiting.fail(StageFailed(MODEL_ERROR, str(error)))
+                waiting.fail(failed)
         else:
             self._breaker.succeeded()
+            self._window.went_well()
             self._last_good = batch[0].job
             for waiting, share in zip(batch, shares, strict=True):
                 if not waiting.answer.done():
@@ -165,20 +190,34 @@ class Lane:
                 waiting.fail(StageFailed(UNAVAILABLE, "the gateway is shutting down"))
 
     def _note(self, error: StageFailed, began_s: float) -> None:
-        if error.reason == UNAVAILABLE:
-            self._breaker.failed(certain=True)
-        elif error.reason != TIMEOUT:
+        """What a failed call says about the model; a stale catalogue, say, is the answer of a model that works."""
+        if error.reason == TIMEOUT and self._loop.time() - began_s < FAIR_CHANCE_S:
+            return
+        if error.reason in {UNAVAILABLE, TIMEOUT, OVERLOADED}:
+            self._window.went_wrong(self._host.capacity(self._model))
+        if error.reason in AGAINST_THE_MODEL:
+            self._breaker.failed(certain=error.reason == UNAVAILABLE)
+        elif error.reason != OVERLOADED:
             self._breaker.succeeded()
-        elif self._loop.time() - began_s >= FAIR_CHANCE_S:
-            self._breaker.failed(certain=False)
+        if self._breaker.is_open:
+            self._refuse_all(self._shut())
 
     async def _send_canary(self) -> None:
-        """The last job that went well once more: one that never did may be what brings the worker down. Any answer will do."""
+        """The last job that went well once more: one that never did may be what brings the worker down.
+
+        It must come back as soon as queries want their answers. One that waited for a worker to start was late for a good reason:
+        the next one, sent at once, decides.
+        """
         job = self._last_good or self._canary()
         if job is None:
             return
-        try:
-            await self._host.run(self._model, job.catalogue, stack([job.arrays]), CANARY_S)
-        except StageFailed as error:
-            if error.reason in {UNAVAILABLE, TIMEOUT}:
-                raise
+        for timeout_s in (CANARY_S, self._patience_s):
+            began_s = self._loop.time()
+            try:
+                await self._host.run(self._model, job.catalogue, stack([job.arrays]), timeout_s)
+            except StageFailed as error:
+                if error.reason in AGAINST_THE_MODEL:
+                    raise
+            if self._loop.time() - began_s <= self._patience_s:
+                return
+        raise StageFailed(TIMEOUT, f"the canary of {self._model} took longer than queries wait")

@@ -7,12 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from banquet.core.errors import StageFailed
+from banquet.inference.failures import NotDone
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Scope = Literal["inference", "management"]
+
+# What a job or an answer may have; our own TorchServe takes and gives as much.
+MAX_MESSAGE_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class TorchServeAddress:
         return self.inference.startswith("unix:")
 
 
-class Locked(StageFailed):
+class Locked(NotDone):
     """TorchServe did not accept the key, or wants one."""
 
 

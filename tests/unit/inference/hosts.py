@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from banquet.core.errors import StageFailed
 from banquet.core.stages import ModelJob, ModelRun
 from banquet.inference.host import StackedAnswer
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 class FakeHost:
     """Doubles `value` after `delay_s`, or fails with `error`; `calls` are the batch sizes. Waits for `gate` when it is closed."""
 
+    workers: int = 1
     delay_s: float = 0.0
     error: Exception | None = None
     calls: list[int] = field(default_factory=list)
@@ -33,11 +35,25 @@ class FakeHost:
     async def run(self, model: str, catalogue: str, arrays: Mapping[str, NDArray[Any]], timeout_s: float) -> StackedAnswer:
         self.calls.append(len(arrays["value"]))
         self.timeouts_s.append(timeout_s)
-        await self.gate.wait()
-        await asyncio.sleep(self.delay_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.gate.wait()
+                await asyncio.sleep(self.delay_s)
+        except TimeoutError as error:
+            raise StageFailed("timeout") from error
         if self.error is not None:
             raise self.error
         return StackedAnswer({"double": arrays["value"] * 2}, ModelRun("r1", "fake", 0.1))
+
+    def capacity(self, model: str) -> int:
+        return self.workers
+
+    async def check(self, model: str, timeout_s: float) -> None:
+        if self.error is not None:
+            raise self.error
+
+    async def close(self) -> None:
+        self.gate.set()
 
 
 def number(value: int, *, catalogue: str = "c1", width: int = 1) -> ModelJob:

@@ -47,9 +47,9 @@ async def test_queries_of_the_same_moment_go_together():
 
 
 async def test_what_queues_up_while_a_call_is_in_flight_is_the_next_call():
-    """With one call at a time, batches grow with load; with two, the second lane takes them meanwhile."""
-    for max_in_flight, calls in ((1, [1, 5]), (2, [1, 2, 3])):
-        host = FakeHost()
+    """With one worker, batches grow with load; with two, the second one takes them meanwhile, unless one call is all there may be."""
+    for workers, max_in_flight, calls in ((1, 8, [1, 5]), (2, 8, [1, 2, 3]), (2, 1, [1, 5])):
+        host = FakeHost(workers=workers)
         host.gate.clear()
         models = Batcher(host, LaneLimits(max_in_flight=max_in_flight))
         asked = []
@@ -242,3 +242,84 @@ async def test_a_model_that_never_answered_stays_shut_until_its_first_canary_com
     await asyncio.sleep(0.6)
     assert (await models.predict(number(3), 1.0)).arrays["double"].tolist() == [6]
     await models.close()
+
+
+async def test_a_query_whose_alarm_is_late_is_not_sent_either():
+    """As when something has held up the event loop past its deadline."""
+    host = FakeHost()
+    host.gate.clear()
+    models = Batcher(host)
+    first = asyncio.create_task(models.predict(number(1), 1.0))
+    await asyncio.sleep(0.005)
+    late = asyncio.create_task(models.predict(number(2), 0.02))
+    await asyncio.sleep(0)
+    host.gate.set()
+    time.sleep(0.05)  # noqa: ASYNC251 - that is the point
+    await first
+    assert await reason_of(late) == "timeout"
+    assert host.calls == [1]
+
+
+async def test_queries_that_wait_when_the_breaker_opens_are_refused_at_once():
+    """They would cost the dead model calls and themselves their time."""
+    host = FakeHost(error=StageFailed("unavailable", "connection refused"))
+    host.gate.clear()
+    models = Batcher(host)
+    first = asyncio.create_task(models.predict(number(1), 1.0))
+    await asyncio.sleep(0.005)
+    waiting = [asyncio.create_task(models.predict(number(k), 1.0)) for k in range(5)]
+    await asyncio.sleep(0.005)
+    host.gate.set()
+    assert [await reason_of(asked) for asked in (first, *waiting)] == ["unavailable"] * 6
+    assert host.calls == [1]
+    await models.close()
+
+
+@pytest.mark.parametrize("error", [StageFailed("model_error", "not tensors"), ZeroDivisionError("a bug")])
+async def test_a_model_that_answers_nothing_but_nonsense_is_left_in_peace(error):
+    """After three answers in a row that cannot be used, until a canary's can."""
+    host = FakeHost()
+    models = Batcher(host)
+    await models.predict(number(1), 1.0)
+    host.error = error
+    for _ in range(6):
+        await reason_of(models.predict(number(1), 1.0))
+    assert await reason_of(models.predict(number(1), 1.0)) == "unavailable"
+    assert len(host.calls) == 4
+    host.error = None
+    await asyncio.sleep(0.2)
+    assert (await models.predict(number(3), 1.0)).arrays["double"].tolist() == [6]
+    await models.close()
+
+
+async def test_a_canary_that_comes_back_later_than_queries_wait_closes_nothing():
+    """A model that takes 500 ms is of no use to queries that have 100."""
+    host = FakeHost()
+    models = Batcher(host)
+    await models.predict(number(1), 0.1)
+    host.delay_s = 0.15
+    reasons = [await reason_of(models.predict(number(1), 0.1)) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    reasons.append(await reason_of(models.predict(number(1), 0.1)))
+    assert reasons == ["timeout", "timeout", "timeout", "unavailable"]
+    host.delay_s = 0.0
+    await asyncio.sleep(0.8)
+    assert (await models.predict(number(3), 0.1)).arrays["double"].tolist() == [6]
+    await models.close()
+
+
+async def test_overload_narrows_the_lane_and_opens_nothing():
+    """Fewer calls at once, each with more company, until calls go well again."""
+    host = FakeHost(workers=4, error=StageFailed("overloaded", "queue full"))
+    models = Batcher(host)
+    for _ in range(5):
+        assert await reason_of(models.predict(number(1), 1.0)) == "overloaded"
+    host.error = None
+    host.gate.clear()
+    asked = []
+    for k in range(4):
+        asked.append(asyncio.create_task(models.predict(number(k), 1.0)))
+        await asyncio.sleep(0.002)
+    host.gate.set()
+    await asyncio.gather(*asked)
+    assert host.calls[5:] == [1, 3]

@@ -24,9 +24,9 @@ GOOD = pack({"rows": np.zeros((1, 1), np.int32)}, {"release": "r1", "backend": "
 
 
 class Server:
-    """Answers each request with the next of `answers`: a body, an error with its status, or None to hang up."""
+    """Answers each request with the next of `answers`: a body, an error with its status, text as it is, or None to hang up."""
 
-    def __init__(self, path: Path, answers: list[bytes | tuple[int, str] | None]) -> None:
+    def __init__(self, path: Path, answers: list[bytes | str | tuple[int, str] | None]) -> None:
         self.path = path
         self.answers = answers
         self.keys: list[str] = []
@@ -41,6 +41,9 @@ class Server:
             answer = self.answers.pop(0)
             if answer is None:
                 break
+            if isinstance(answer, str):
+                writer.write(answer.encode())
+                continue
             status, body = (
                 (200, answer) if isinstance(answer, bytes) else (answer[0], json.dumps({"message": answer[1]}).encode())
             )
@@ -52,7 +55,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(tmp_path: Path, *answers: bytes | tuple[int, str] | None) -> AsyncIterator[Server]:
+async def serving(tmp_path: Path, *answers: bytes | str | tuple[int, str] | None) -> AsyncIterator[Server]:
     server = Server(tmp_path / "s", list(answers))
     listener = await asyncio.start_unix_server(server.serve, server.path)
     yield server
@@ -150,6 +153,11 @@ async def test_a_key_that_stays_refused_names_the_file(tmp_path):
         ((503, "Prediction failed"), "model_error"),
         ((500, "Worker died."), "unavailable"),
         ((413, "too large"), "model_error"),
+        ("SSH-2.0-OpenSSH\r\n\r\n", "model_error"),
+        ("HTTP/1.1 2xx OK\r\ncontent-length: 3\r\n\r\nabc", "model_error"),
+        ("HTTP/1.1 200 OK\r\n\r\n", "model_error"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n", "model_error"),
+        ("x" * 3 * 2**20, "model_error"),
     ],
 )
 async def test_every_answer_but_a_good_one_has_a_reason(tmp_path, answer, reason):
@@ -157,4 +165,14 @@ async def test_every_answer_but_a_good_one_has_a_reason(tmp_path, answer, reason
     async with serving(tmp_path, answer) as server:
         client = server.client()
         assert await reason_of(client) == reason
+        await client.close()
+
+
+async def test_a_job_too_large_for_any_torchserve_is_not_sent(tmp_path):
+    """It says how large it is, and the connection stays what it was."""
+    async with serving(tmp_path) as server:
+        client = server.client()
+        with pytest.raises(StageFailed, match=r"40\d* bytes") as caught:
+            await client.run("m", "c", {"rows": np.zeros((1, 10**7), np.int32)}, 1.0)
+        assert (caught.value.reason, server.connections) == ("model_error", 0)
         await client.close()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from banquet.inference.failures import failure, is_locked
+from banquet.inference.failures import NotDone, failure, is_locked
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,8 @@ from banquet.inference.failures import failure, is_locked
         ),
         ("Worker died.\norg.pytorch.serve.http.InternalServerException", "unavailable"),
         ("Model not found: ranking", "unavailable"),
+        ("Model version: r9 does not exist for model: ranking", "unavailable"),
+        ("Worker scaled down.", "unavailable"),
         ("Prediction failed\norg.pytorch.serve.http.InternalServerException", "model_error"),
         ("Out of resources", "model_error"),
         ("number of batch response mismatched", "model_error"),
@@ -37,3 +39,18 @@ def test_a_refused_key_is_recognised():
     """It is the one failure that another try with a fresh key can cure."""
     assert is_locked("Token Authorization failed. Token either incorrect, expired, or not provided correctly")
     assert not is_locked("Prediction failed")
+
+
+@pytest.mark.parametrize(
+    ("text", "helps"),
+    [
+        ('Model "ranking" has no worker to serve inference request.', True),
+        ("Model not found: ranking", True),
+        ("Worker died.", False),
+        ("Prediction failed", False),
+        ("Out of resources", False),
+    ],
+)
+def test_another_host_may_do_what_this_one_did_not_take(text, helps):
+    """But not what a worker may have died of, or could not do."""
+    assert isinstance(failure(text), NotDone) == helps
