@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 from pydantic_settings import PydanticBaseSettingsSource as Source
 
@@ -16,22 +16,50 @@ from banquet.core.errors import BadSettings
 HERE = Path(__file__).parent
 
 
-class TorchServeSettings(BaseModel):
-    """How the models are reached."""
+class HostSettings(BaseModel):
+    """One TorchServe that runs already."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     address: str = Field("", description="A TorchServe that runs already: host:port of its gRPC inference; empty: our own.")
-    management: str = Field("", description="That TorchServe's gRPC management, host:port; empty: canaries alone decide.")
+    management: str = Field(
+        "", description="That TorchServe's gRPC management, host:port; empty: canaries decide, and `workers` is believed."
+    )
     key_file: Path | None = Field(None, description="That TorchServe's key_file.json; none: it wants no keys.")
+
+
+class TorchServeSettings(HostSettings):
+    """How the models are reached."""
+
+    hosts: tuple[HostSettings, ...] = Field(
+        (), max_length=64, description="Several that run already, instead of one: each with address, management and key_file."
+    )
+    servers: int = Field(1, ge=1, le=8, description="TorchServes of our own, each with its workers.")
     queue_size: int = Field(64, ge=1, le=10_000, description="Jobs that our TorchServe lets wait per model.")
     response_timeout_s: int = Field(5, ge=1, le=600, description="After this long our TorchServe restarts a silent worker.")
-    workers: int = Field(1, ge=1, le=64, description="Worker processes per model.")
+    workers: int = Field(
+        1, ge=1, le=64, description="Worker processes per model and TorchServe; threads, with models in process."
+    )
     backend: Literal["auto", "onnxruntime", "eager"] = Field("auto", description="Required backend of the handlers.")
     threads: int = Field(1, ge=1, le=64, description="Threads of one worker.")
     max_batch: int = Field(32, ge=1, le=256, description="Queries joined into one model call.")
-    max_in_flight: int = Field(1, ge=1, le=64, description="Model calls under way at once per model and gateway process.")
+    max_in_flight: int = Field(
+        8, ge=1, le=64, description="Most model calls under way at once per model and gateway process; never more than workers."
+    )
     max_queued: int = Field(256, ge=1, le=100_000, description="Queries waiting for a model call per model and gateway process.")
+
+    @property
+    def reached(self) -> tuple[HostSettings, ...]:
+        """The TorchServes that run; none before our own ones do."""
+        return self.hosts or ((self,) if self.address else ())
+
+    @model_validator(mode="after")
+    def _one_way_to_name_them(self) -> TorchServeSettings:
+        if self.hosts and self.address:
+            raise ValueError("address and hosts are both set; name one TorchServe by address or several in hosts")
+        if not all(host.address for host in self.hosts):
+            raise ValueError("a host in hosts has no address; want host:port of its gRPC inference")
+        return self
 
 
 class FeatureSettings(BaseModel):
@@ -116,6 +144,9 @@ class Settings(BaseSettings):
     model_store: Path = Field(Path("model_store"), description="Folder of the model archives.")
     release: str = Field("", description="Release to serve; empty: the current one.")
     placements_file: Path = Field(HERE / "placements.yaml", description="The placements.")
+    models: Literal["torchserve", "inprocess"] = Field(
+        "torchserve", description="Where the models run: in TorchServe, or in each gateway process itself."
+    )
     torchserve: TorchServeSettings = TorchServeSettings()
     features: FeatureSettings = FeatureSettings()
     events: EventSettings = EventSettings()
@@ -152,7 +183,13 @@ class Settings(BaseSettings):
 
     @property
     def torchserve_folder(self) -> Path:
-        return self.workspace / "torchserve"
+        return self.torchserve_folders[0]
+
+    @property
+    def torchserve_folders(self) -> tuple[Path, ...]:
+        """One for each TorchServe of our own."""
+        more = (f"torchserve-{number}" for number in range(1, self.torchserve.servers))
+        return tuple(self.workspace / name for name in ("torchserve", *more))
 
     @property
     def logs(self) -> Path:

@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from banquet.app.privacy import pseudonyms_in_force
 from banquet.app.processes import Child
 from banquet.app.rotation import keep_rotating
+from banquet.app.settings import HostSettings
 from banquet.app.wiring import checked_release, supervised
 from banquet.core.errors import BadSettings
 
@@ -44,7 +45,7 @@ async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
             for index in range(settings.gateways):
                 with _held_port("127.0.0.1", settings.metrics_port + index):
                     pass
-        if not settings.torchserve.address:
+        if settings.models == "torchserve" and not settings.torchserve.reached:
             settings = await _with_torchserve(settings, stack)
         told = _write_settings(settings)
         # Makes the key before several processes want it.
@@ -63,12 +64,15 @@ async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
 
 
 async def _with_torchserve(settings: Settings, stack: AsyncExitStack) -> Settings:
-    """The settings with the address of our own TorchServe, which runs as long as the stack is open."""
-    torchserve = supervised(settings)
-    await torchserve.start()
-    stack.push_async_callback(torchserve.stop)
-    address = torchserve.address
-    told = {"address": address.inference, "management": address.management, "key_file": address.key_file}
+    """The settings with the addresses of our own TorchServes, which run as long as the stack is open."""
+    servers = [supervised(settings, number) for number in range(settings.torchserve.servers)]
+    hosts = []
+    for torchserve in servers:
+        await torchserve.start()
+        stack.push_async_callback(torchserve.stop)
+        at = torchserve.address
+        hosts.append(HostSettings(address=at.inference, management=at.management, key_file=at.key_file))
+    told = hosts[0].model_dump() if len(hosts) == 1 else {"hosts": tuple(hosts)}
     return settings.model_copy(update={"torchserve": settings.torchserve.model_copy(update=told)})
 
 
@@ -107,7 +111,8 @@ def _children(settings: Settings, told: Path) -> list[Child]:
 
 def _logs(settings: Settings) -> list[Path]:
     children = ("builder", "consumer", *(f"gateway-{index}" for index in range(settings.gateways)))
-    return [settings.torchserve_folder / "console.log", *(settings.logs / f"{name}.log" for name in children)]
+    consoles = [folder / "console.log" for folder in settings.torchserve_folders]
+    return [*consoles, *(settings.logs / f"{name}.log" for name in children)]
 
 
 def _write_settings(settings: Settings) -> Path:

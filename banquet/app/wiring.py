@@ -11,6 +11,7 @@ import numpy as np
 
 from banquet.api.operations import CATALOGUE_UPDATE
 from banquet.app.handover import Handover
+from banquet.app.model_hosts import open_model_host
 from banquet.app.placements import MmrSettings, read_placements
 from banquet.app.privacy import pseudonyms_in_force
 from banquet.core.errors import BadSettings, StageFailed
@@ -22,13 +23,11 @@ from banquet.features.users.opening import open_user_reader
 from banquet.feedback.erasures import ErasureBook
 from banquet.feedback.event_log import FileEventLog
 from banquet.inference.batcher import Batcher
-from banquet.inference.client import TorchServeClient
 from banquet.inference.configuration import TorchServeSettings as SupervisorSettings
 from banquet.inference.lane import LaneLimits
 from banquet.inference.readiness import run_canary
 from banquet.inference.stacking import stack
 from banquet.inference.supervisor import TorchServe
-from banquet.inference.transport import TorchServeAddress
 from banquet.releases import registry
 from banquet.releases.manifest import load
 from banquet.stages.filters.attributes import Attributes
@@ -164,12 +163,6 @@ INPUTS = {
 }
 
 
-def torchserve_address(settings: Settings) -> TorchServeAddress:
-    """Where the models are: in the settings for a TorchServe of one's own, which `banquet up` fills in for the supervised one."""
-    told = settings.torchserve
-    return TorchServeAddress(told.address, told.management, told.key_file)
-
-
 def lane_limits(settings: Settings) -> LaneLimits:
     told = settings.torchserve
     return LaneLimits(max_batch=told.max_batch, max_in_flight=told.max_in_flight, max_queued=told.max_queued)
@@ -187,12 +180,12 @@ def checked_release(settings: Settings) -> str:
     return release.name
 
 
-def supervised(settings: Settings) -> TorchServe:
-    """Our own TorchServe with the archives of the release to serve. Raises `BadSettings` or `BadRelease`."""
+def supervised(settings: Settings, number: int = 0) -> TorchServe:
+    """One of our own TorchServes with the archives of the release to serve. Raises `BadSettings` or `BadRelease`."""
     told = settings.torchserve
     return TorchServe(
         SupervisorSettings(
-            run_folder=settings.torchserve_folder,
+            run_folder=settings.torchserve_folders[number],
             model_store=settings.model_store,
             archives={model: f"{model}-{settings.release}.mar" for model in INPUTS},
             worker_environment={
@@ -247,7 +240,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     users = open_user_reader(repo, settings.catalogue, its.user_read_ms / 1e3, its.mode, its.context)
     events = open_event_log(settings)
     served_log = _served_log(settings) if settings.served_log else None
-    host = TorchServeClient(torchserve_address(settings))
+    host = open_model_host(settings, release)
 
     def first_canary(model: str) -> ModelJob | None:
         catalogue = follower.current()
@@ -272,7 +265,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 raise StageFailed("no_catalogue", "waiting for the catalogue")
             run = await run_canary(host, canary_job(model, catalogue, schema, vector_size), CANARY_PATIENCE_S)
             if run.release != release.name:
-                raise StageFailed("release_mismatch", f"TorchServe has {run.release} of {model}, this gateway {release.name}")
+                raise StageFailed("release_mismatch", f"the host has {run.release} of {model}, this gateway {release.name}")
             return run.backend
 
         return answered
