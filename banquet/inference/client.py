@@ -13,7 +13,7 @@ from banquet.inference.grpc_transport import GrpcTransport
 from banquet.inference.host import StackedAnswer
 from banquet.inference.http_transport import HttpTransport
 from banquet.inference.roster import Roster
-from banquet.inference.transport import MAX_MESSAGE_BYTES, Keys, Locked
+from banquet.inference.transport import MAX_JOB_BYTES, Keys, Locked
 from banquet.wire.tensors import BadTensors, pack, unpack
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class TorchServeClient:
 
     async def run(self, model: str, catalogue: str, arrays: Mapping[str, NDArray[Any]], timeout_s: float) -> StackedAnswer:
         payload = pack(arrays, {"catalogue": catalogue})
-        if len(payload) > MAX_MESSAGE_BYTES:
-            raise StageFailed(MODEL_ERROR, f"a job of {len(payload)} bytes for {model}; {MAX_MESSAGE_BYTES} go")
+        if len(payload) > MAX_JOB_BYTES:
+            raise StageFailed(MODEL_ERROR, f"a job of {len(payload)} bytes for {model}; {MAX_JOB_BYTES} go")
         try:
             answer = await self._unlocked("inference", lambda key: self._transport.predict(model, payload, key, timeout_s))
         except StageFailed as error:

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 Scope = Literal["inference", "management"]
 
-# What a job or an answer may have; our own TorchServe takes and gives as much.
+# What an answer may have; our own TorchServe gives and takes as much.
 MAX_MESSAGE_BYTES = 32 * 2**20
+# What any TorchServe takes that nobody told otherwise. Over gRPC it ends a larger job with a reset, as if it were gone.
+MAX_JOB_BYTES = 6_553_500
 
 
 @dataclass(frozen=True, slots=True)

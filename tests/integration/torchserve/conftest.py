@@ -12,10 +12,15 @@ from banquet.inference.batcher import Batcher
 from banquet.inference.client import TorchServeClient
 from banquet.inference.configuration import TorchServeSettings
 from banquet.inference.supervisor import TorchServe
+from banquet.inference.transport import MAX_JOB_BYTES
 from tests.integration.torchserve.probe import ARCHIVE, until_ready, write_archive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+# Small, so that a test can overfill them.
+QUEUE = 4
+MESSAGE_BYTES = MAX_JOB_BYTES
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,7 +35,12 @@ def settings(tmp_path_factory) -> TorchServeSettings:
     store = tmp_path_factory.mktemp("store")
     write_archive(store)
     return TorchServeSettings(
-        run_folder=tmp_path_factory.mktemp("ts") / "run", model_store=store, archives={"probe": ARCHIVE}, heap_mb=128
+        run_folder=tmp_path_factory.mktemp("ts") / "run",
+        model_store=store,
+        archives={"probe": ARCHIVE},
+        heap_mb=128,
+        queue_size=QUEUE,
+        max_message_bytes=MESSAGE_BYTES,
     )
 
 

@@ -1,8 +1,8 @@
 """A TorchServe handler whose answers a test can work out, and which fails as asked.
 
 rows [B, K]: each history backwards, without what was seen, cut to the limit; scores: half the row; user_vector [B, 3]: sum and
-number of the history's rows, and B. The catalogue of a job says how to behave: `slow <ms>`, `raise`, `oom`, `exit`, `garbage`,
-`stale`.
+number of the history's rows, and B. The catalogue of a job says how to behave: `slow <ms>`, `raise`, `oom`, `cuda`, `exit`,
+`garbage`, `stale`, `large <bytes>`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ class Probe:
             os._exit(1)
         elif behaviour == "garbage":
             return b"not tensors"
+        elif behaviour == "cuda":
+            raise RuntimeError("CUDA error: out of memory")
+        elif behaviour == "large":
+            return pack({"rows": np.zeros((1, int(value)), np.int8)}, {})
         elif behaviour == "stale":
             return pack({}, {"error": "stale_catalogue", "detail": "as asked"})
         return pack(

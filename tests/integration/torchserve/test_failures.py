@@ -9,8 +9,10 @@ import pytest
 from banquet.core.errors import StageFailed
 from banquet.core.stages import ModelRun
 from banquet.inference.client import TorchServeClient
+from banquet.inference.failures import NotDone
 from banquet.inference.transport import TorchServeAddress
-from tests.integration.torchserve.probe import job
+from tests.integration.torchserve.conftest import MESSAGE_BYTES, QUEUE
+from tests.integration.torchserve.probe import CATALOGUE, job, until_ready
 
 
 async def reason(models, behaviour: str, timeout_s: float = 5.0) -> str:
@@ -29,7 +31,13 @@ async def test_an_answer_names_who_made_it(models):
 
 @pytest.mark.parametrize(
     ("behaviour", "expected"),
-    [("raise", "model_error"), ("oom", "model_error"), ("garbage", "model_error"), ("stale", "stale_catalogue")],
+    [
+        ("raise", "model_error"),
+        ("oom", "model_error"),
+        ("cuda", "model_error"),
+        ("garbage", "model_error"),
+        ("stale", "stale_catalogue"),
+    ],
 )
 async def test_a_handler_that_fails_is_told_apart(models, behaviour, expected):
     """An exception, no memory, nonsense and a catalogue it does not have each get the reason the caller can act on."""
@@ -82,3 +90,40 @@ async def test_without_the_key_nothing_is_answered(torchserve, call):
     with pytest.raises(StageFailed, match="key file"):
         await (stranger.describe("probe", 5.0) if call == "describe" else stranger.run("probe", "", {}, 5.0))
     await stranger.close()
+
+
+async def test_a_full_queue_is_overload(client):
+    """Jobs beyond the worker's and the queue's are refused at once; of a model without workers TorchServe says the same."""
+    give_up_s = time.monotonic() + 5.0
+    while not client._roster.ready("probe"):
+        assert time.monotonic() < give_up_s
+        await asyncio.sleep(0.02)
+    stacked = {name: array[None] for name, array in job().arrays.items()}
+    calls = (client.run("probe", "slow 150", stacked, 5.0) for _ in range(QUEUE + 6))
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [result for result in results if isinstance(result, StageFailed)]
+    assert {failed.reason for failed in refused} == {"overloaded"}
+    assert all(isinstance(failed, NotDone) for failed in refused)
+    assert 1 <= len(refused) <= 6
+
+
+async def test_the_largest_job_that_may_be_sent_is_taken(client):
+    """What is larger is refused before it is sent; what is not, TorchServe takes."""
+    stacked = {name: array[None] for name, array in job().arrays.items()}
+    ballast = np.zeros((1, MESSAGE_BYTES - 2048), np.int8)
+    assert (await client.run("probe", CATALOGUE, {**stacked, "ballast": ballast}, 10.0)).run.backend == "probe"
+
+
+async def test_an_answer_larger_than_torchserve_gives_is_a_failure_like_any_other(client):
+    """Whatever becomes of the worker, the caller hears of it in time and the next one is answered."""
+    stacked = {name: array[None] for name, array in job().arrays.items()}
+    with pytest.raises(StageFailed) as caught:
+        await client.run("probe", f"large {MESSAGE_BYTES + 2**20}", stacked, 5.0)
+    assert caught.value.reason in {"unavailable", "model_error"}
+    await until_ready(client)
+
+
+async def test_the_workers_ready_are_the_capacity(client):
+    """One worker, one call at a time."""
+    assert client.capacity("probe") == 1
+    await client.check("probe", 5.0)

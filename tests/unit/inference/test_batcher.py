@@ -47,7 +47,7 @@ async def test_queries_of_the_same_moment_go_together():
 
 
 async def test_what_queues_up_while_a_call_is_in_flight_is_the_next_call():
-    """With one worker, batches grow with load; with two, the second one takes them meanwhile, unless one call is all there may be."""
+    """With one worker, batches grow with load; a second one takes them meanwhile, unless one call is all there may be."""
     for workers, max_in_flight, calls in ((1, 8, [1, 5]), (2, 8, [1, 2, 3]), (2, 1, [1, 5])):
         host = FakeHost(workers=workers)
         host.gate.clear()
