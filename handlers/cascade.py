@@ -26,12 +26,14 @@ class CascadeHandler:
     scores float32 [B, K], ranking float32 [B, K], user_vector float32 [B, d].
     """
 
+    inputs: tuple[str, ...] = ("history", "seen", "limit", "user_categories", "user_numbers")
+
     def initialize(self, context: Context) -> None:
-        self._worker = Worker(
-            context,
-            graphs=("item_encoder", "history_encoder", "ranker_items", "ranker"),
-            inputs=("history", "seen", "limit", "user_categories", "user_numbers"),
-        )
+        graphs = ("item_encoder", "history_encoder", "ranker_items", "ranker")
+        self.work(Worker.of_archive(context, graphs=graphs, inputs=self.inputs))
+
+    def work(self, worker: Worker) -> None:
+        self._worker = worker
         self._retriever = Retriever(self._worker.graphs["history_encoder"])
         self._ranker = Ranker(self._worker.graphs["ranker"])
 

@@ -24,12 +24,13 @@ class RankingHandler:
     history [B, L], user_categories [B, Uc], user_numbers [B, Un], user_vector [B, d], rows [B, C] -> scores float32 [B, C].
     """
 
+    inputs: tuple[str, ...] = ("history", "user_categories", "user_numbers", "user_vector", "rows")
+
     def initialize(self, context: Context) -> None:
-        self._worker = Worker(
-            context,
-            graphs=("item_encoder", "ranker_items", "ranker"),
-            inputs=("history", "user_categories", "user_numbers", "user_vector", "rows"),
-        )
+        self.work(Worker.of_archive(context, graphs=("item_encoder", "ranker_items", "ranker"), inputs=self.inputs))
+
+    def work(self, worker: Worker) -> None:
+        self._worker = worker
         self._ranker = Ranker(self._worker.graphs["ranker"])
 
     def handle(self, requests: list[Mapping[str, object]], _context: Context) -> list[bytes]:

@@ -24,8 +24,13 @@ class RetrievalHandler:
     history [B, L], seen [B, S], limit [B, 1] -> rows int32 [B, K] best first, scores float32 [B, K], user_vector float32 [B, d].
     """
 
+    inputs: tuple[str, ...] = ("history", "seen", "limit")
+
     def initialize(self, context: Context) -> None:
-        self._worker = Worker(context, graphs=("item_encoder", "history_encoder"), inputs=("history", "seen", "limit"))
+        self.work(Worker.of_archive(context, graphs=("item_encoder", "history_encoder"), inputs=self.inputs))
+
+    def work(self, worker: Worker) -> None:
+        self._worker = worker
         self._retriever = Retriever(self._worker.graphs["history_encoder"])
 
     def handle(self, requests: list[Mapping[str, object]], _context: Context) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""What every handler shares: a checked release on an engine, the catalogues beside it, and one answer per job."""
+"""What every handler shares: a release at work, settings from the environment, and one answer per job."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import torch
-
-from handlers.engines.choice import AUTO, choose
-from handlers.items import ItemSide
-from handlers.job import MAX_CELLS, Input, JobRefused, check_rows, decode, encode, encode_refusal
+from handlers.engines.choice import AUTO
+from handlers.job import MAX_CELLS, JobRefused, check_rows, decode, encode, encode_refusal
 from handlers.own_code import check_own_code
-from handlers.release_files import ReleaseFiles
-from handlers.resident import ResidentCatalogues
+from handlers.served import ServedRelease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,30 +39,33 @@ class Context(Protocol):
 
 
 class Worker:
-    """One archive at work: `graphs` are the parts of the release it runs, `inputs` the arrays of its jobs.
+    """One model at work on a release: `inputs` are the arrays of its jobs."""
 
-    Settings come from the environment: BANQUET_CATALOGUE_DIR, BANQUET_BACKEND (default auto), BANQUET_THREADS (default 1). Raises
-    `BadWorkerSettings`, `BadManifest` or `EngineFailed` when it cannot serve what the release promises.
-    """
+    def __init__(self, served: ServedRelease, inputs: Sequence[str]) -> None:
+        self.graphs = served.graphs
+        self.catalogues = served.catalogues
+        self._about = served.about
+        self._inputs = [known for known in served.inputs if known.name in inputs]
+        self._category_sizes = served.category_sizes
 
-    def __init__(self, context: Context, *, graphs: Sequence[str], inputs: Sequence[str]) -> None:
+    @classmethod
+    def of_archive(cls, context: Context, *, graphs: Sequence[str], inputs: Sequence[str]) -> Worker:
+        """A TorchServe worker: `graphs` are the parts of the archive's release that it runs.
+
+        Settings come from the environment: BANQUET_CATALOGUE_DIR, BANQUET_BACKEND (default auto), BANQUET_THREADS (default 1).
+        Raises `BadWorkerSettings`, and what `ServedRelease` raises.
+        """
         folder = os.environ.get(CATALOGUE_DIR)
         if not folder:
             raise BadWorkerSettings(f"{CATALOGUE_DIR} is not set; it names the folder that holds the catalogue files")
         threads = _threads()
-        torch.set_num_threads(threads)
         archive = Path(context.system_properties["model_dir"])
         check_own_code(archive)
-        release = ReleaseFiles(archive / RELEASE_FOLDER, graphs)
-        loaded = choose(release, graphs, backend=os.environ.get(BACKEND, AUTO), threads=threads)
-        self.graphs = loaded.graphs
-        self._about = {"backend": loaded.backend, "release": release.version}
-        self._inputs = [known for known in _inputs(release) if known.name in inputs]
-        self._category_sizes = [len(feature.vocabulary) for feature in release.manifest.schema.user if feature.kind == "category"]
-        self.catalogues = ResidentCatalogues(Path(folder), ItemSide(release.manifest.schema, loaded.graphs).encode)
-        self.catalogues.start()
+        backend = os.environ.get(BACKEND, AUTO)
+        served = ServedRelease(archive / RELEASE_FOLDER, graphs, Path(folder), backend=backend, threads=threads)
         # TorchServe's worker writes two lines per job at INFO, which its frontend parses: a third of a small job's cost.
         logging.getLogger().setLevel(logging.WARNING)
+        return cls(served, inputs)
 
     def answer(self, request: Mapping[str, object], predict: Callable[[Job, ResidentItems], Mapping[str, NDArray[Any]]]) -> bytes:
         """One job's answer; what is wrong with a job becomes the answer's `error` and `detail`."""
@@ -95,21 +93,6 @@ class Worker:
         codes = job.arrays.get("user_categories")
         if codes is not None and not ((codes >= 0) & (codes <= self._category_sizes)).all():
             raise JobRefused("model_error", f"array 'user_categories' holds codes outside 0 to {self._category_sizes}")
-
-
-def _inputs(release: ReleaseFiles) -> list[Input]:
-    schema = release.manifest.schema
-    kinds = [feature.kind for feature in schema.user]
-    vectors = release.golden("item_encoder")[1]["vectors"]
-    return [
-        Input("history", np.int32, at_most=schema.history_length),
-        Input("seen", np.int32),
-        Input("limit", np.int32, columns=1),
-        Input("user_categories", np.int32, columns=kinds.count("category")),
-        Input("user_numbers", np.float32, columns=kinds.count("number")),
-        Input("user_vector", np.float32, columns=vectors.shape[1]),
-        Input("rows", np.int32),
-    ]
 
 
 def _threads() -> int:

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from banquet.core.errors import StageFailed
-from banquet.core.stages import ModelRun
 from banquet.inference.failures import MODEL_ERROR, OVERLOADED, UNAVAILABLE, NotDone, is_refusal
 from banquet.inference.grpc_transport import GrpcTransport
-from banquet.inference.host import StackedAnswer
 from banquet.inference.http_transport import HttpTransport
+from banquet.inference.payload import pack_job, read_answer
 from banquet.inference.roster import Roster
 from banquet.inference.transport import MAX_JOB_BYTES, Keys, Locked
-from banquet.wire.tensors import BadTensors, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from numpy.typing import NDArray
 
+    from banquet.inference.host import StackedAnswer
     from banquet.inference.transport import Scope, TorchServeAddress, Transport
 
     T = TypeVar("T")
@@ -53,7 +52,7 @@ class TorchServeClient:
         self._roster = Roster(self._count_ready)
 
     async def run(self, model: str, catalogue: str, arrays: Mapping[str, NDArray[Any]], timeout_s: float) -> StackedAnswer:
-        payload = pack(arrays, {"catalogue": catalogue})
+        payload = pack_job(catalogue, arrays)
         if len(payload) > MAX_JOB_BYTES:
             raise StageFailed(MODEL_ERROR, f"a job of {len(payload)} bytes for {model}; {MAX_JOB_BYTES} go")
         try:
@@ -63,13 +62,7 @@ class TorchServeClient:
             if is_refusal(str(error)) and self._can_describe and self._roster.ready(model):
                 raise NotDone(OVERLOADED, str(error)) from error
             raise
-        try:
-            outputs, about = unpack(answer)
-        except BadTensors as error:
-            raise StageFailed(MODEL_ERROR, f"{model} answered with something else than tensors: {error}") from error
-        if "error" in about:
-            raise StageFailed(about["error"], about.get("detail", ""))
-        return StackedAnswer(outputs, _run_of(about))
+        return read_answer(model, answer)
 
     def capacity(self, model: str) -> int:
         return max(1, self._roster.ready(model)) if self._can_describe else self._workers
@@ -107,7 +100,3 @@ class TorchServeClient:
             if self._keys[scope] == key:
                 raise StageFailed(UNAVAILABLE, f"TorchServe does not accept the key in the key file {self._keys.file}") from error
             return await call(self._keys[scope])
-
-
-def _run_of(about: Mapping[str, str]) -> ModelRun:
-    return ModelRun(about.get("release", ""), about.get("backend", ""), float(about.get("model_ms", 0.0)))
