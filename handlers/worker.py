@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
+
 from handlers.engines.choice import AUTO
 from handlers.job import MAX_CELLS, JobRefused, check_rows, decode, encode, encode_refusal
 from handlers.own_code import check_own_code
