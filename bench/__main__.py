@@ -18,7 +18,7 @@ def main() -> None:
     verbs = parser.add_subparsers(required=True, metavar="serving|faults|features|swap")
     for name, benchmark, about in (
         ("serving", serving, "Banquet against what a good engineer would write in a day"),
-        ("faults", faults, "what callers get while parts of Banquet are killed, one after the other"),
+        ("faults", faults, "what callers get while parts of Banquet die, hang or misbehave, one after the other"),
         ("features", features, "reading features and seeing events and pushes, against Feast's SDK"),
         ("swap", swap, "what a new catalogue version costs the callers of a million items"),
     ):

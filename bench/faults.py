@@ -1,4 +1,4 @@
-"""`python -m bench faults`: what callers get while parts of Banquet are killed or stopped, one after the other, under load."""
+"""`python -m bench faults`: what callers get while parts of Banquet die, hang or misbehave, one after the other, under load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import psutil
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from banquet.inference.places import socket_folder
 from bench import faults_report, report, stacks, workspace
+from bench.between import Between
 from bench.load import Target
 from bench.measure import METHOD
 from bench.strikes import Run
@@ -26,18 +28,18 @@ if TYPE_CHECKING:
 
     from banquet.app.settings import Settings
 
-# Until then everything must be over but the end of `banquet up`; with that a run stays within 4 minutes.
-LIMIT_S = 200.0
+# Until then everything must be over but the end of `banquet up`; with that a run stays within 8 minutes.
+LIMIT_S = 420.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     workspace.add_arguments(parser)
-    parser.add_argument("--rps", type=_positive, default=50.0, help="calls per second, on average")
+    parser.add_argument("--rps", type=_positive, default=100.0, help="calls per second, on average")
     parser.add_argument("--timeout-ms", type=_positive, default=200.0, help="deadline of each call")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Once data and release are there, it takes 4 minutes at most."""
+    """Once data and release are there, it takes 8 minutes at most."""
     settings = workspace.prepare(arguments)
     until_s = time.perf_counter() + LIMIT_S
     requests = workspace.draw_requests(settings, arguments.users, arguments.limit)
@@ -62,9 +64,10 @@ def run(arguments: argparse.Namespace) -> None:
 def _served(settings: Settings, settings_file: Path | None) -> Iterator[tuple[str, Family]]:
     """A `banquet up`, its address and its processes; none of them is there afterwards."""
     family: Family | None = None
+    sockets = socket_folder(settings.torchserve_folder.absolute() / "sockets")
     try:
-        with stacks.banquet_up(settings, settings_file) as served:
-            family = Family(psutil.Process(served.pid))
+        with Between(sockets / "inference").running() as between, stacks.banquet_up(settings, settings_file) as served:
+            family = Family(psutil.Process(served.pid), between)
             try:
                 yield served.address, family
             finally:

@@ -42,6 +42,7 @@ def _outcome(timeline: Timeline, strike: Strike) -> dict[str, Any]:
     return {
         "name": strike.fault.name,
         "title": strike.fault.title,
+        "lasts_s": strike.fault.lasts_s,
         "recovery_s": recovered_s,
         "away_s": strike.away_s,
         "before": describe(timeline.between(strike.at_s - WINDOW_S, strike.at_s)),
@@ -58,13 +59,26 @@ def show(body: Mapping[str, Any]) -> None:
         title_justify="left",
         caption_justify="left",
     )
-    for column in ("fault", "requests", "failed", "degraded", "whole after s", "p50 ms", "p99 ms", "before: p50", "p99"):
+    for column in (
+        "fault",
+        "requests",
+        "failed",
+        "degraded",
+        "lasts s",
+        "whole after s",
+        "p50 ms",
+        "p99 ms",
+        "before: p50",
+        "p99",
+    ):
         table.add_column(column, justify="left" if column == "fault" else "right")
     for fault in faults:
         during, before = fault["during"], fault["before"]
         counts = [str(during[key]) for key in ("requests", "failed", "degraded")]
         latencies = [_figure(side[key]) for side in (during, before) for key in ("p50_ms", "p99_ms")]
-        table.add_row(fault["title"], *counts, _figure(fault["recovery_s"], "never"), *latencies)
+        table.add_row(
+            fault["title"], *counts, _figure(fault["lasts_s"] or None), _figure(fault["recovery_s"], "never"), *latencies
+        )
     reasons = Table(title="What the answers said they left out", title_justify="left")
     for column in ("fault", "stage: reason", "failures", "away s", "oldest catalogue s"):
         reasons.add_column(column, justify="right" if column.endswith(" s") else "left")

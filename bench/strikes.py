@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import grpc
-import psutil
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -18,13 +17,13 @@ from bench.timeline import Timeline, recovery_s
 from bench.victims import FAULTS, Family, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 WARM_UP_S = 5.0
 BEFORE_S = 5.0
 WATCHED_S = 5.0
 READY_S = 20.0
-PATIENCE_S = 25.0
+PATIENCE_S = 30.0
 LOOK_S = 0.25
 
 
@@ -76,17 +75,16 @@ class Run:
         victims = await asyncio.to_thread(fault.victims, self.family)
         at_s = time.perf_counter()
         try:
-            fault.strike(victims)
-            await asyncio.sleep(fault.stopped_s)
+            fault.begin(self.family, victims)
+            await asyncio.sleep(fault.lasts_s)
         finally:
-            if fault.stopped_s:
-                _resume(victims)
+            fault.end(self.family, victims)
         away_s: float | None = None
         while (after_s := time.perf_counter() - at_s) < PATIENCE_S:
             if away_s is None and await asyncio.to_thread(fault.replaced, self.family, victims):
                 away_s = after_s
             recovered = recovery_s(self.timeline.between(at_s, at_s + after_s), at_s) is not None
-            if recovered and away_s is not None and after_s >= WATCHED_S:
+            if recovered and away_s is not None and after_s >= fault.lasts_s + WATCHED_S:
                 break
             await asyncio.sleep(LOOK_S)
         return Strike(fault, at_s, time.perf_counter(), away_s)
@@ -103,9 +101,3 @@ class Run:
                         return True
                 await asyncio.sleep(LOOK_S)
         return False
-
-
-def _resume(victims: Sequence[psutil.Process]) -> None:
-    for one in victims:
-        with suppress(psutil.NoSuchProcess):
-            one.resume()

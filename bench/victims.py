@@ -6,12 +6,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from bench.between import Between, Manner
 
     Find = Callable[["Family"], list[psutil.Process]]
 
@@ -25,9 +27,10 @@ class NoVictim(RuntimeError):
 
 @dataclass
 class Family:
-    """A `banquet up` and everything it has started so far."""
+    """A `banquet up`, everything it has started so far, and what lies between its gateways and TorchServe."""
 
     root: psutil.Process
+    between: Between | None = None
     seen: set[psutil.Process] = field(default_factory=set)
     outlived: list[psutil.Process] = field(default_factory=list)
 
@@ -55,33 +58,91 @@ class Family:
                 one.kill()
 
 
+class Fault(Protocol):
+    """Something that breaks; what lasts for `lasts_s` mends by itself then, everything else is mended by Banquet."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def lasts_s(self) -> float: ...
+
+    def victims(self, family: Family) -> list[psutil.Process]:
+        """Raises `NoVictim`."""
+        ...
+
+    def begin(self, family: Family, victims: Sequence[psutil.Process]) -> None: ...
+
+    def end(self, family: Family, victims: Sequence[psutil.Process]) -> None:
+        """Nothing, for what does not last."""
+        ...
+
+    def replaced(self, family: Family, victims: Sequence[psutil.Process]) -> bool:
+        """Whether as many others run now, where others are needed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """Kills what it finds; with `stopped_s` it stops it for so long instead."""
+class Kill:
+    """Kills what it finds; `hangs` stops it instead, for good or for as long as it lasts."""
 
     name: str
     title: str
     find: Find
-    stopped_s: float = 0.0
+    hangs: bool = False
+    lasts_s: float = 0.0
 
     def victims(self, family: Family) -> list[psutil.Process]:
-        """Raises `NoVictim`."""
         found = self.find(family)
         if not found:
             raise NoVictim(f"{self.title}: no such process below `banquet up`; its TorchServe must be its own")
         return found
 
-    def strike(self, victims: Sequence[psutil.Process]) -> None:
+    def begin(self, family: Family, victims: Sequence[psutil.Process]) -> None:  # noqa: ARG002 - as in Fault
         for one in victims:
             with suppress(psutil.NoSuchProcess):
-                if self.stopped_s:
+                if self.hangs:
                     one.suspend()
                 else:
                     one.kill()
 
+    def end(self, family: Family, victims: Sequence[psutil.Process]) -> None:  # noqa: ARG002 - as in Fault
+        if self.lasts_s:
+            for one in victims:
+                with suppress(psutil.NoSuchProcess):
+                    one.resume()
+
     def replaced(self, family: Family, victims: Sequence[psutil.Process]) -> bool:
-        """Whether as many others run now; who was only stopped needs no other."""
-        return bool(self.stopped_s) or len(set(self.find(family)) - set(victims)) >= len(victims)
+        return bool(self.lasts_s) or len(set(self.find(family)) - set(victims)) >= len(victims)
+
+
+@dataclass(frozen=True, slots=True)
+class Disturb:
+    """Lets what lies between gateway and TorchServe misbehave."""
+
+    name: str
+    title: str
+    manner: Manner
+    lasts_s: float
+
+    def victims(self, family: Family) -> list[psutil.Process]:
+        if family.between is None or not family.between.answers:
+            raise NoVictim(f"{self.title}: no answer has come through; the gateways reach TorchServe by another way")
+        return []
+
+    def begin(self, family: Family, victims: Sequence[psutil.Process]) -> None:  # noqa: ARG002 - as in Fault
+        assert family.between is not None, "there is something between"
+        family.between.manner = self.manner
+
+    def end(self, family: Family, victims: Sequence[psutil.Process]) -> None:  # noqa: ARG002 - as in Fault
+        assert family.between is not None, "there is something between"
+        family.between.manner = ""
+
+    def replaced(self, family: Family, victims: Sequence[psutil.Process]) -> bool:  # noqa: ARG002 - nobody was killed
+        return True
 
 
 def torchserve(family: Family) -> list[psutil.Process]:
@@ -97,13 +158,18 @@ def cascade_workers(family: Family) -> list[psutil.Process]:
     return [one for one in workers(family) if (_folder(one) / "cascade.py").is_file()]
 
 
-FAULTS = (
-    Fault("cascade_worker_killed", "kill -9 of the cascade worker", cascade_workers),
-    Fault("workers_killed", "kill -9 of all model workers", workers),
-    Fault("torchserve_killed", "kill -9 of TorchServe", torchserve),
-    Fault("torchserve_stopped", "TorchServe stopped for 3 s", torchserve, stopped_s=3.0),
-    Fault("builder_killed", "kill -9 of the catalogue builder", lambda family: family.running("banquet.app.builder")),
-    Fault("consumer_killed", "kill -9 of the event consumer", lambda family: family.running("banquet.app.consumer")),
+# Those in between first: a gateway that found TorchServe's new socket before us would pass them by.
+FAULTS: tuple[Fault, ...] = (
+    Disturb("answers_slow", "answers 500 ms late for 5 s", "slow", 5.0),
+    Disturb("answers_garbage", "garbage for answers for 5 s", "garbage", 5.0),
+    Disturb("queue_full", "TorchServe's queue full for 5 s", "full", 5.0),
+    Kill("cascade_worker_killed", "kill -9 of the cascade worker", cascade_workers),
+    Kill("workers_killed", "kill -9 of all model workers", workers),
+    Kill("cascade_worker_hung", "cascade worker hangs", cascade_workers, hangs=True),
+    Kill("torchserve_stopped", "TorchServe stopped for 10 s", torchserve, hangs=True, lasts_s=10.0),
+    Kill("torchserve_killed", "kill -9 of TorchServe", torchserve),
+    Kill("builder_killed", "kill -9 of the catalogue builder", lambda family: family.running("banquet.app.builder")),
+    Kill("consumer_killed", "kill -9 of the event consumer", lambda family: family.running("banquet.app.consumer")),
 )
 
 

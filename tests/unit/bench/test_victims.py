@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from bench.victims import Family, Fault, NoVictim, alive
+from bench.victims import Family, Kill, NoVictim, alive
 
 # A length of sleep that nobody else asks for.
 NAP = "6174.25"
@@ -51,11 +51,11 @@ def stranger():
 
 def test_only_descendants_are_killed(stranger):
     """A process of somebody else with the same command line lives on."""
-    fault = Fault("nap_killed", "kill -9 of the sleeper", sleeper)
+    fault = Kill("nap_killed", "kill -9 of the sleeper", sleeper)
     with parent_of_a_sleeper() as family:
         victims = fault.victims(family)
         assert [one.ppid() for one in victims] == [family.root.pid]
-        fault.strike(victims)
+        fault.begin(family, victims)
         assert all(ends(one) for one in victims)
     assert stranger.poll() is None
 
@@ -64,9 +64,9 @@ def test_what_was_killed_is_not_its_own_replacement():
     """Another process of its kind must run before it counts as back; one that was only stopped needs none."""
     with parent_of_a_sleeper() as family:
         victims = sleeper(family)
-        assert not Fault("killed", "", sleeper).replaced(family, victims)
-        assert Fault("killed", "", sleeper).replaced(family, victims[:0])
-        assert Fault("stopped", "", sleeper, stopped_s=1.0).replaced(family, victims)
+        assert not Kill("killed", "", sleeper).replaced(family, victims)
+        assert Kill("killed", "", sleeper).replaced(family, victims[:0])
+        assert Kill("stopped", "", sleeper, hangs=True, lasts_s=1.0).replaced(family, victims)
 
 
 def test_whoever_outlives_the_parent_is_ended():
@@ -82,4 +82,4 @@ def test_whoever_outlives_the_parent_is_ended():
 def test_nothing_to_hit_is_an_error():
     """A benchmark that breaks nothing would measure nothing."""
     with parent_of_a_sleeper() as family, pytest.raises(NoVictim, match="nothing like it"):
-        Fault("none", "nothing like it", lambda family: family.running("no such command")).victims(family)
+        Kill("none", "nothing like it", lambda family: family.running("no such command")).victims(family)
