@@ -16,6 +16,9 @@ import psutil
 import pytest
 from banquet_client import BanquetClient, ClientError
 
+from banquet.inference.places import socket_folder
+from bench.between import Between
+
 PROJECT = Path(__file__).parents[2]
 MAKING = [
     ["data", "synthetic", "--users", "200", "--items", "150", "--events", "6000"],
@@ -69,6 +72,7 @@ class Served:
     port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_pair)
     flags: tuple[str, ...] = ()
+    between: Between | None = None
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -139,12 +143,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def served(made: Path) -> Iterator[Served]:
     """What was made, served by two gateways; tests that break it mend it again."""
-    up = Served(made, flags=("--gateways", "2"))
-    try:
-        up.start()
-        yield up
-    finally:
-        up.stop()
+    sockets = socket_folder((made / "var/torchserve").absolute() / "sockets")
+    with Between(sockets / "inference").running() as between:
+        up = Served(made, flags=("--gateways", "2"), between=between)
+        try:
+            up.start()
+            yield up
+        finally:
+            up.stop()
 
 
 @pytest.fixture
