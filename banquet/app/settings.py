@@ -59,6 +59,9 @@ class TorchServeSettings(HostSettings):
             raise ValueError("address and hosts are both set; name one TorchServe by address or several in hosts")
         if not all(host.address for host in self.hosts):
             raise ValueError("a host in hosts has no address; want host:port of its gRPC inference")
+        addresses = [host.address for host in self.hosts]
+        if len(set(addresses)) < len(addresses):
+            raise ValueError(f"hosts names one twice: {', '.join(addresses)}")
         return self
 
 

@@ -44,12 +44,12 @@ async def served(*servers: TorchServe) -> AsyncIterator[tuple[Balanced, Batcher]
     await host.close()
 
 
-async def reasons(models: Batcher, times: int) -> list[str]:
+async def reasons(models: Batcher, times: int, query_s: float = 0.5) -> list[str]:
     """Why queries failed, at about 50 a second."""
     failed = []
     for _ in range(times):
         try:
-            await models.predict(job(), 0.5)
+            await models.predict(job(), query_s)
         except StageFailed as error:
             failed.append(error.reason)
         await asyncio.sleep(0.02)
@@ -60,7 +60,8 @@ async def test_one_killed_torchserve_costs_no_query_its_answer(torchserve, secon
     """The other one has them all; the dead one comes back into the pool by itself."""
     async with served(torchserve, second) as (host, models):
         psutil.Process(second.pid).kill()
-        assert await reasons(models, times=25) == []
+        # Long, since a TorchServe that starts beside it takes the machine.
+        assert await reasons(models, times=25, query_s=3.0) == []
         for _ in range(1500):
             await reasons(models, times=1)
             if second.restarts and host.capacity("probe") == 2:
