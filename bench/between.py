@@ -45,13 +45,14 @@ class Between:
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="between", daemon=True)
         thread.start()
-        watch = asyncio.run_coroutine_threadsafe(self._watch(), loop)
+        asyncio.run_coroutine_threadsafe(self._watch(), loop)
         try:
             yield self
         finally:
-            watch.cancel()
+            asyncio.run_coroutine_threadsafe(_end_all(), loop).result()
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
+            loop.close()
 
     async def _watch(self) -> None:
         while True:
@@ -129,6 +130,13 @@ class Between:
             return b"SSH-2.0-nonsense\r\n\r\n"
         head, end, body = chunk.partition(_END_OF_HEAD)
         return head + end + bytes(byte ^ 0x5A for byte in body)
+
+
+async def _end_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _accepts(socket: Path) -> bool:

@@ -92,7 +92,7 @@ class SwapBench:
             "max_latency_ms": 2000,
             "served_log": False,
             "placements_file": str(_patient_placements(folder)),
-            "torchserve": {"backend": settings.torchserve.backend, "response_timeout_s": 60},
+            "torchserve": {"backend": settings.torchserve.backend},
         }
         self._settings_file = folder / "settings.yaml"
         self._settings_file.write_text(yaml.safe_dump(told))

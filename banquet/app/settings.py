@@ -36,7 +36,6 @@ class TorchServeSettings(HostSettings):
     )
     servers: int = Field(1, ge=1, le=8, description="TorchServes of our own, each with its workers.")
     queue_size: int = Field(64, ge=1, le=10_000, description="Jobs that our TorchServe lets wait per model.")
-    response_timeout_s: int = Field(5, ge=1, le=600, description="After this long our TorchServe restarts a silent worker.")
     workers: int = Field(
         1, ge=1, le=64, description="Worker processes per model and TorchServe; threads, with models in process."
     )

@@ -195,7 +195,6 @@ def supervised(settings: Settings, number: int = 0) -> TorchServe:
             workers=told.workers,
             threads=told.threads,
             queue_size=told.queue_size,
-            response_timeout_s=told.response_timeout_s,
         )
     )
 

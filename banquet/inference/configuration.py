@@ -65,7 +65,8 @@ class TorchServeSettings:
     """What to serve and where. `archives` maps model names to file names in `model_store`.
 
     `worker_environment` goes to the handlers. `run_folder` is private to TorchServe. `metrics_port` serves Prometheus metrics on
-    loopback; 0 takes a free port. Workers and timeouts that an archive names itself go before these.
+    loopback; 0 takes a free port. Workers that an archive names itself go before these. The time-outs are for archives
+    without a configuration; one with it has its own, or TorchServe's 120 s.
     """
 
     run_folder: Path

@@ -23,12 +23,15 @@ MODELS = {
     "ranking": ("item_encoder", "ranker_items", "ranker"),
     "cascade": ("item_encoder", "history_encoder", "ranker_items", "ranker"),
 }
-# Time-outs, queue and number of workers are the server's to set; whatever stands here would override it.
+# Queue and number of workers are the server's to set; whatever stands here would override it. Time-outs must stand here: of an
+# archive whose configuration names none, TorchServe waits 120 s, whatever the server's default says.
 CONFIG = b"""\
 # The gateway joins queries into one job; with 1, TorchServe never waits for more of them, whatever its batch delay.
 batchSize: 1
 # After so long TorchServe gives up restarting a worker and lets jobs wait without an answer.
 maxRetryTimeoutInSec: 86400
+# A worker that says nothing for so long is killed and replaced.
+responseTimeout: 5
 deviceType: cpu
 """
 

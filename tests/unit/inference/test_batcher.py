@@ -293,17 +293,17 @@ async def test_a_model_that_answers_nothing_but_nonsense_is_left_in_peace(error)
 
 
 async def test_a_canary_that_comes_back_later_than_queries_wait_closes_nothing():
-    """A model that takes 500 ms is of no use to queries that have 100."""
+    """A model that takes 300 ms is of no use to queries that have 100."""
     host = FakeHost()
     models = Batcher(host)
     await models.predict(number(1), 0.1)
-    host.delay_s = 0.15
+    host.delay_s = 0.3
     reasons = [await reason_of(models.predict(number(1), 0.1)) for _ in range(3)]
     await asyncio.sleep(0.5)
     reasons.append(await reason_of(models.predict(number(1), 0.1)))
     assert reasons == ["timeout", "timeout", "timeout", "unavailable"]
     host.delay_s = 0.0
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(1.2)
     assert (await models.predict(number(3), 0.1)).arrays["double"].tolist() == [6]
     await models.close()
 

@@ -104,7 +104,8 @@ def test_torchserve_runs_the_model_as_the_gateway_expects(release, tmp_path):
     with zipfile.ZipFile(build(release, tmp_path)["cascade"].path) as zipped:
         config = yaml.safe_load(zipped.read("model-config.yaml"))
     assert config["batchSize"] == 1
-    assert not {"responseTimeout", "jobQueueSize", "minWorkers", "maxWorkers"} & config.keys()
+    assert not {"jobQueueSize", "minWorkers", "maxWorkers"} & config.keys()
+    assert config["responseTimeout"] == 5
 
 
 def test_an_archive_verifies(release, tmp_path):
