@@ -98,8 +98,8 @@ class InProcess:
         """Jobs that were begun go on to their end, for nobody."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._loader.shutdown(wait=False, cancel_futures=True)
-        if self._served.done() and not self._served.cancelled() and self._served.exception() is None:
-            await asyncio.to_thread(self._served.result().catalogues.stop)
+        # In a thread: it waits for the catalogues' follower, here or when the loading has come to its end.
+        await asyncio.to_thread(self._served.add_done_callback, _stop)
 
     def _ended(self, _job: Future[list[bytes]]) -> None:
         with self._lock:
@@ -122,6 +122,11 @@ class InProcess:
         made.work(Worker(served, made.inputs))
         self._handlers[model] = made
         return made
+
+
+def _stop(served: Future[ServedRelease]) -> None:
+    if not served.cancelled() and served.exception() is None:
+        served.result().catalogues.stop()
 
 
 def _tell_of_failure(served: Future[ServedRelease]) -> None:

@@ -88,6 +88,25 @@ def test_a_torchserve_that_runs_already_is_used(served: Served) -> None:
         second.stop()
 
 
+def test_models_in_process_need_no_torchserve(served: Served, client: BanquetClient) -> None:
+    """A second `banquet up` runs the models itself: the same answers, and neither JVM nor workers below it."""
+    path = served.folder / "inprocess.yaml"
+    path.write_text("models: inprocess\n")
+    second = Served(served.folder, flags=("--settings", str(path)))
+    user = known_users(served)[0]
+    try:
+        second.start()
+        with BanquetClient(second.address, timeout_s=2.0) as own:
+            until_whole(own, user, 10)
+            answers = [one.recommend(user, placement="home", limit=20) for one in (own, client)]
+        commands = [" ".join(one.cmdline()) for one in second.descendants()]
+        assert not any("ModelServer" in command or "model_service_worker" in command for command in commands)
+    finally:
+        second.stop()
+    assert len({answer.item_ids for answer in answers}) == 1
+    assert answers[0].release == answers[1].release
+
+
 def test_a_killed_gateway_loses_no_acknowledged_event(served: Served, client: BanquetClient) -> None:
     """kill -9 of the gateway while events are recorded: each acknowledged one is in the user's features afterwards."""
     user = "kill-nine"

@@ -93,6 +93,17 @@ async def test_while_it_loads_everything_is_unavailable(release, tmp_path):
     await host.close()
 
 
+async def test_one_closed_while_it_loads_leaves_no_thread_behind(release, tmp_path):
+    """The catalogue's follower, which the loading starts, ends with it."""
+    host = InProcess(release, tmp_path)
+    await host.close()
+    served = await asyncio.wrap_future(host._served)
+    give_up_s = time.monotonic() + 5.0
+    while served.catalogues._follower.is_alive():
+        assert time.monotonic() < give_up_s
+        await asyncio.sleep(0.02)
+
+
 async def test_a_release_that_cannot_be_loaded_says_which_file(release, tmp_path):
     """Again and again, to whoever asks."""
     broken = tmp_path / release.name
