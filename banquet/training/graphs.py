@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from banquet.training.models.served_ranking import ServedRanker, with_constant
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,7 +54,7 @@ class ItemVectors(nn.Module):
 
 
 class ItemFeatures(nn.Module):
-    """Ranking's resident features of an item: what it is, then its activity."""
+    """Ranking's resident line of an item: what it is, its activity, and a 1."""
 
     def __init__(self, encoder: ItemEncoder, names: tuple[str, ...]) -> None:
         super().__init__()
@@ -63,24 +65,25 @@ class ItemFeatures(nn.Module):
         given = dict(zip(self.names, inputs, strict=True))
         vectors = encode_items(self.encoder, given)
         if "numbers" not in given:
-            return vectors
-        return torch.cat([vectors, given["numbers"][:, self.encoder.widths.numbers :]], 1)
+            return with_constant(vectors)
+        return with_constant(torch.cat([vectors, given["numbers"][:, self.encoder.widths.numbers :]], 1))
 
 
 class RankerScores(nn.Module):
-    """The one score that is served."""
+    """The one score that is served. The ranker itself stays in it, for whoever wants to go on learning from a release."""
 
     def __init__(self, ranker: Ranker, names: tuple[str, ...]) -> None:
         super().__init__()
         self.ranker = ranker
+        self.served = ServedRanker(ranker)
         self.names = names
 
     def forward(self, *inputs: Tensor) -> Tensor:
         given = dict(zip(self.names, inputs, strict=True))
         user = self.ranker.user(given.get("user_categories"), given.get("user_numbers"))
-        user = user.expand(given["mask"].shape[0], -1)[:, None]
+        user = user.expand(given["mask"].shape[0], -1)
         scores = given["retrieval_scores"]
-        correction, like = self.ranker(user, given["history"], given["mask"][:, None], given["candidates"], scores)
+        correction, like = self.served(user, given["history"], given["mask"], given["candidates"], scores)
         return self.ranker.score(scores, correction, like)
 
 
