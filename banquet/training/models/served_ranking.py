@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,13 +32,14 @@ class ServedRanker(nn.Module):
     def __init__(self, ranker: Ranker) -> None:
         super().__init__()
         shape, pooling = ranker.shape, ranker.pooling
+        crosses, deep = cast("list[LowRankCross]", list(ranker.crosses)), cast("list[nn.Linear]", list(ranker.deep))
         self.item_dim, self.activity = shape.item_dim, shape.activity
         parts = torch.arange(shape.crossed).split([shape.user_dim, shape.item_dim + shape.activity, *[shape.item_dim] * 2, 1])
         user, candidate, pooled, product, near = parts
         order = torch.cat([user, pooled, product, near, candidate])
         weights = {
             "keys": pooling.queries.weight.T @ pooling.keys.weight * pooling.keys.out_features**-0.5,
-            "first": with_column(ranker.deep[0].weight[:, order], ranker.deep[0].bias),
+            "first": with_column(deep[0].weight[:, order], deep[0].bias),
             "heads_of_crossed": with_column(ranker.heads.weight[:, : shape.crossed][:, order], ranker.heads.bias),
             "heads_of_deep": ranker.heads.weight[:, shape.crossed :],
             "score_mean": ranker.score_mean,
@@ -47,7 +48,6 @@ class ServedRanker(nn.Module):
         for name, weight in weights.items():
             self.register_buffer(name, weight.detach().clone())
         self.deep = ranker.deep[1:]
-        crosses = list(ranker.crosses)
         self.crosses = nn.ModuleList(ServedCross(cross, crosses[at + 1 :], order) for at, cross in enumerate(crosses))
 
     def forward(
@@ -79,9 +79,9 @@ class ServedRanker(nn.Module):
 
 
 class ServedCross(nn.Module):
-    """One cross: what it makes of the gate. Every state of the crosses is start * gate, and a cross adds U V state + b to the gate.
+    """One cross, as what it adds to the gate: every state of the crosses is start * gate, and `U V state + b` is added each time.
 
-    The gate has the biases of all crosses from the start; what later ones brought too early is taken out again by `early`.
+    The gate begins with the biases of all crosses; what is there too early for a cross is taken out again by its `early`.
     """
 
     down: Tensor
@@ -96,7 +96,7 @@ class ServedCross(nn.Module):
         weights = {
             "down": down,
             "up": with_column(cross.up.weight.T[:, order]),
-            # Only the first cross starts a gate: at 1, the constant's too.
+            # Where the first cross starts the gate: at 1, the constant's too.
             "biases": 1.0 + with_column(biases[None, order])[0],
             "early": -down * with_column(biases[None, order]),
         }
@@ -104,7 +104,7 @@ class ServedCross(nn.Module):
             self.register_buffer(name, weight.detach().clone())
 
     def forward(self, start: Tensor, gate: Tensor | None) -> Tensor:
-        """start and gate [B * C, width], None before the first cross -> the next gate."""
+        """Start and gate [B * C, width], None before the first cross -> the next gate."""
         if gate is None:
             return functional.linear(functional.linear(start, self.down), self.up.T, self.biases)
         low = torch.addmm(functional.linear(start, self.early), start * gate, self.down.T)
@@ -113,7 +113,7 @@ class ServedCross(nn.Module):
 
 def with_constant(lines: Tensor) -> Tensor:
     """Item features [N, F] -> lines [N, F + 1] that end in a 1."""
-    return torch.cat([lines, lines.new_ones(len(lines), 1)], 1)
+    return torch.cat([lines, lines.new_ones(lines.shape[0], 1)], 1)
 
 
 def with_column(weight: Tensor, column: Tensor | None = None) -> Tensor:

@@ -49,7 +49,7 @@ def test_serving_computes_what_training_learned(
     model = trained(shape)
     width = shape.item_dim + shape.activity
     mask = torch.tensor(
-        data.draw(st.lists(st.lists(st.sampled_from([0.0, 1.0]), min_size=length, max_size=length), min_size=batch, max_size=batch))
+        [data.draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=length, max_size=length)) for _ in range(batch)]
     )
     user, history = torch.randn(batch, shape.user_dim), torch.randn(batch, length, width)
     items, scores = torch.randn(batch, candidates, width), torch.randn(batch, candidates)
