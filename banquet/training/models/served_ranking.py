@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -34,8 +35,8 @@ class ServedRanker(nn.Module):
         shape, pooling = ranker.shape, ranker.pooling
         crosses, deep = cast("list[LowRankCross]", list(ranker.crosses)), cast("list[nn.Linear]", list(ranker.deep))
         self.item_dim, self.activity = shape.item_dim, shape.activity
-        parts = torch.arange(shape.crossed).split([shape.user_dim, shape.item_dim + shape.activity, *[shape.item_dim] * 2, 1])
-        user, candidate, pooled, product, near = parts
+        sizes = (shape.user_dim, shape.item_dim + shape.activity, shape.item_dim, shape.item_dim)
+        user, candidate, pooled, product, near = torch.arange(shape.crossed).tensor_split(tuple(accumulate(sizes)))
         order = torch.cat([user, pooled, product, near, candidate])
         weights = {
             "keys": pooling.queries.weight.T @ pooling.keys.weight * pooling.keys.out_features**-0.5,
