@@ -37,11 +37,11 @@ def prepare(arguments: Namespace) -> Settings:
     return settings
 
 
-def draw_requests(settings: Settings, users: int, limit: int) -> list[bytes]:
+def draw_requests(settings: Settings, users: int, limit: int, placement: str = PLACEMENT) -> list[bytes]:
     """One per user of the dataset drawn, at the placement."""
     known = pq.read_table(settings.workspace / "data" / "users.parquet", columns=["user_id"])["user_id"].to_pylist()
     drawn = random.Random(SEED).sample(known, min(users, len(known)))
-    return requests_for(drawn, placement=PLACEMENT, limit=limit)
+    return requests_for(drawn, placement=placement, limit=limit)
 
 
 def facts(settings: Settings) -> dict[str, Any]:
