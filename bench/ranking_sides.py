@@ -1,4 +1,4 @@
-"""Everything that can rank candidates on this machine: the model as it was trained, as it is served, engines and narrower numbers."""
+"""What can rank candidates on this machine: the model as trained and as served, every engine, and narrower numbers."""
 
 from __future__ import annotations
 

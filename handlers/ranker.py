@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from handlers.engines.engine import Graph
     from handlers.items import ResidentItems
 
-# Users x candidates per run of the graph on a CPU: its activations stay in the cache (8 x 500 at once take a third longer per pair
-# than 2 x 500). A GPU takes all at once.
+# Users x candidates per run of the graph on a CPU: its activations stay in the cache (8 x 500 at once take a third longer per
+# pair than 2 x 500). A GPU takes all at once.
 MAX_PAIRS = 1024
 
 
