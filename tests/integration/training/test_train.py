@@ -13,6 +13,8 @@ from banquet.training.datasets.dataset import Dataset
 from banquet.training.datasets.synthetic import synthesize
 from banquet.training.train import train
 from banquet.wire.tensors import unpack
+from bench.ranking_sides import TRAINED, Question, sides
+from handlers.release_files import ReleaseFiles
 
 GRAPHS = ("item_encoder", "history_encoder", "ranker_items", "ranker")
 SIZES = ({"B": 1, "L": 1, "C": 1, "N": 1}, {"B": 3, "L": 7, "C": 50, "N": 9}, {"B": 2, "L": 50, "C": 2, "N": 300})
@@ -69,6 +71,18 @@ def test_both_exports_agree_at_any_size(release, manifest, graph) -> None:
         expected = program(*(torch.from_numpy(feeds[name]) for name in names)).detach().numpy()
         assert np.isfinite(expected).all()
         np.testing.assert_allclose(session.run(None, feeds)[0], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_every_engine_ranks_as_training_learned(release, tmp_path) -> None:
+    """The served form is the model of training, which can be had back from the release, on whatever runs it."""
+    question = Question.drawn(ReleaseFiles(release, GRAPHS), queries=3, candidates=40)
+    scores = {
+        side.name: question.asked(side)() for side in sides(release, tmp_path, threads=1) if side.served or side.name == TRAINED
+    }
+    trained = scores.pop(TRAINED)
+    assert {"onnxruntime", "eager"} <= set(scores)
+    for name, got in scores.items():
+        torch.testing.assert_close(got, trained, rtol=1e-3, atol=1e-3, msg=name)
 
 
 def resized(name: str, array: np.ndarray, sizes: dict[str, int], *, items: bool) -> np.ndarray:
