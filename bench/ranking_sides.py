@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -134,6 +135,8 @@ class _Elsewhere:
 
 
 def _narrower(path: Path, made: Path) -> Iterator[tuple[str, Path]]:
+    # It advises what to do about images.
+    logging.getLogger().setLevel(logging.ERROR)
     int8, fp16 = made / "ranker.int8.onnx", made / "ranker.fp16.onnx"
     quantize_dynamic(path, int8, weight_type=QuantType.QInt8)
     yield "int8", int8
