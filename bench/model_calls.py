@@ -33,7 +33,7 @@ def compare(settings: Settings, folder: Path, users: int, limit: int, turns: int
     file.write_text(yaml.safe_dump(told.model_dump(mode="json", exclude_none=True)))
     with stacks.banquet(told, file) as address:
         outcomes, spread = asyncio.run(_in_turns(address, told, users, limit, turns))
-    one, two = (_summary(outcomes[side], spread[side]) for side in (ONE, TWO))
+    one, two = (summary(outcomes[side], spread[side]) for side in (ONE, TWO))
     tops = [top_items([sample.answer for sample in outcomes[side].samples[:TURN_CALLS]]) for side in (ONE, TWO)]
     return {
         "cascade": one,
@@ -61,7 +61,7 @@ async def _in_turns(
     return outcomes, medians
 
 
-def _summary(outcome: Outcome, medians: Sequence[float]) -> dict[str, Any]:
+def summary(outcome: Outcome, medians: Sequence[float]) -> dict[str, Any]:
     """Of whole requests, of what their model calls took, and of what the models did meanwhile."""
     calls = list(_model_times(outcome))
     return {
