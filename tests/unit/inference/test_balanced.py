@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from banquet.core.errors import StageFailed
+from banquet.inference import balanced as module
 from banquet.inference.balanced import Balanced
 from banquet.inference.failures import NotDone
 from tests.unit.inference.hosts import FakeHost
@@ -78,11 +79,11 @@ async def test_a_job_that_may_be_running_or_may_be_the_reason_is_never_done_twic
     assert calls(hosts) == [1, 0]
 
 
-async def test_without_time_left_there_is_no_second_try(hosts, balanced):
+async def test_without_time_left_there_is_no_second_try(hosts, balanced, monkeypatch):
     """The deadline is the caller's."""
+    monkeypatch.setattr(module, "WORTH_TRYING_S", 1.0)
     hosts["a"].error = NotDone("unavailable")
-    hosts["a"].delay_s = 0.02
-    assert await reason_of(balanced, timeout_s=0.022) == "unavailable"
+    assert await reason_of(balanced, timeout_s=0.9) == "unavailable"
     assert calls(hosts) == [1, 0]
 
 
@@ -91,7 +92,7 @@ async def test_the_second_try_has_what_is_left_of_the_time(hosts, balanced):
     hosts["a"].error = NotDone("overloaded")
     hosts["a"].delay_s = 0.05
     await ask(balanced, timeout_s=1.0)
-    assert hosts["b"].timeouts_s[0] == pytest.approx(0.95, abs=0.04)
+    assert 0.5 < hosts["b"].timeouts_s[0] <= 0.95
 
 
 async def test_with_every_host_gone_jobs_are_refused_at_once_until_one_is_back(hosts, balanced):
