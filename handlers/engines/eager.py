@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from handlers.engines.engine import EngineFailed
+from handlers.engines.precision import FP32
+from handlers.engines.programs import load_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,41 +15,39 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from handlers.engines.engine import Graph
+    from handlers.engines.programs import Function
     from handlers.release_files import ReleaseFiles
+
+CPU = torch.device("cpu")
 
 
 class EagerEngine:
     """Runs `programs/<graph>.pt2`."""
 
     name = "eager"
+    precision = FP32
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, device: torch.device = CPU) -> None:
         self._threads = threads
+        self._device = device
 
     def load(self, release: ReleaseFiles, graph: str) -> Graph:
         torch.set_num_threads(self._threads)
-        path = release.program(graph)
-        try:
-            program = torch.export.load(path)
-        except Exception as error:  # torch's errors share no other base
-            raise EngineFailed(f"torch cannot load {path}: {error}") from error
-        return _EagerGraph(program, release.inputs(graph), release.outputs(graph))
+        program = load_program(release, graph, self._device)
+        return _EagerGraph(program, release.inputs(graph), release.outputs(graph), self._device)
 
 
 class _EagerGraph:
-    def __init__(self, program: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-        # A program insists on the mix of positional and named arguments it was exported with.
-        positional = program.call_spec.in_spec.child(0).num_children
-        self._positional, self._named = inputs[:positional], inputs[positional:]
+    def __init__(self, program: Function, inputs: Sequence[str], outputs: Sequence[str], device: torch.device) -> None:
+        self._program = program
+        self._inputs = inputs
         self._outputs = outputs
-        self._module = program.module()
-        self.device = torch.device("cpu")
+        self.device = device
 
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         with torch.inference_mode():
-            result = self._module(*(feeds[name] for name in self._positional), **{name: feeds[name] for name in self._named})
-        tensors = (result,) if isinstance(result, torch.Tensor) else result
-        return dict(zip(self._outputs, tensors, strict=True))
+            outputs = self._program(*(feeds[name] for name in self._inputs))
+        return dict(zip(self._outputs, outputs, strict=True))
 
     def describe(self) -> str:
-        return f"torch {torch.__version__}"
+        return f"torch {torch.__version__} on {self.device}"
