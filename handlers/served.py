@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from handlers.engines.choice import AUTO, choose
+from handlers.engines.eager import CPU
+from handlers.engines.precision import FP32
 from handlers.items import ItemSide
 from handlers.job import Input
 from handlers.release_files import ReleaseFiles
@@ -25,13 +27,26 @@ class ServedRelease:
     """
 
     def __init__(
-        self, folder: Path, graphs: Sequence[str], catalogue_folder: Path, *, backend: str = AUTO, threads: int = 1
+        self,
+        folder: Path,
+        graphs: Sequence[str],
+        catalogue_folder: Path,
+        *,
+        backend: str = AUTO,
+        threads: int = 1,
+        device: torch.device = CPU,
+        precision: str = FP32,
+        engines_folder: Path | None = None,
     ) -> None:
         torch.set_num_threads(threads)
         release = ReleaseFiles(folder, graphs)
-        loaded = choose(release, graphs, backend=backend, threads=threads)
+        loaded = choose(
+            release, graphs, backend=backend, threads=threads, device=device, precision=precision, folder=engines_folder
+        )
         self.graphs = loaded.graphs
         self.about = {"backend": loaded.backend, "release": release.version}
+        if loaded.instead_of:
+            self.about["instead_of"] = loaded.instead_of
         self.inputs = _inputs(release)
         self.category_sizes = [len(feature.vocabulary) for feature in release.manifest.schema.user if feature.kind == "category"]
         self.catalogues = ResidentCatalogues(catalogue_folder, ItemSide(release.manifest.schema, loaded.graphs).encode)

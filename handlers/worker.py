@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from handlers.engines.choice import AUTO
+from handlers.engines.precision import FP32, PRECISIONS
 from handlers.job import MAX_CELLS, JobRefused, check_rows, decode, encode, encode_refusal
 from handlers.own_code import check_own_code
 from handlers.served import ServedRelease
@@ -23,10 +24,16 @@ if TYPE_CHECKING:
     from handlers.items import ResidentItems
     from handlers.job import Job
 
+log = logging.getLogger(__name__)
+
 RELEASE_FOLDER = "release"
 CATALOGUE_DIR = "BANQUET_CATALOGUE_DIR"
 BACKEND = "BANQUET_BACKEND"
 THREADS = "BANQUET_THREADS"
+PRECISION = "BANQUET_PRECISION"
+ENGINES_DIR = "BANQUET_ENGINES_DIR"
+# The exit code of a worker whose GPU has given up.
+EXIT_DEVICE_LOST = 70
 
 
 class BadWorkerSettings(ValueError):
@@ -41,21 +48,23 @@ class Context(Protocol):
 
 
 class Worker:
-    """One model at work on a release: `inputs` are the arrays of its jobs."""
+    """One model at work on a release: `inputs` are the arrays of its jobs; `alone` says that the process is there for nothing else."""
 
-    def __init__(self, served: ServedRelease, inputs: Sequence[str]) -> None:
+    def __init__(self, served: ServedRelease, inputs: Sequence[str], *, alone: bool = False) -> None:
         self.graphs = served.graphs
         self.catalogues = served.catalogues
         self._about = served.about
         self._inputs = [known for known in served.inputs if known.name in inputs]
         self._category_sizes = served.category_sizes
+        self._alone = alone
 
     @classmethod
     def of_archive(cls, context: Context, *, graphs: Sequence[str], inputs: Sequence[str]) -> Worker:
         """A TorchServe worker: `graphs` are the parts of the archive's release that it runs.
 
-        Settings come from the environment: BANQUET_CATALOGUE_DIR, BANQUET_BACKEND (default auto), BANQUET_THREADS (default 1).
-        Raises `BadWorkerSettings`, and what `ServedRelease` raises.
+        Settings come from the environment: BANQUET_CATALOGUE_DIR, BANQUET_BACKEND (default auto), BANQUET_THREADS (default 1),
+        BANQUET_PRECISION (of a GPU's engines, default fp32), BANQUET_ENGINES_DIR (where they keep what they build). Raises
+        `BadWorkerSettings`, and what `ServedRelease` raises.
         """
         folder = os.environ.get(CATALOGUE_DIR)
         if not folder:
@@ -63,11 +72,20 @@ class Worker:
         threads = _threads()
         archive = Path(context.system_properties["model_dir"])
         check_own_code(archive)
-        backend = os.environ.get(BACKEND, AUTO)
-        served = ServedRelease(archive / RELEASE_FOLDER, graphs, Path(folder), backend=backend, threads=threads)
+        engines_folder = os.environ.get(ENGINES_DIR)
+        served = ServedRelease(
+            archive / RELEASE_FOLDER,
+            graphs,
+            Path(folder),
+            backend=os.environ.get(BACKEND, AUTO),
+            threads=threads,
+            device=_device(context.system_properties.get("gpu_id")),
+            precision=_precision(),
+            engines_folder=Path(engines_folder) if engines_folder else None,
+        )
         # TorchServe's worker writes two lines per job at INFO, which its frontend parses: a third of a small job's cost.
         logging.getLogger().setLevel(logging.WARNING)
-        return cls(served, inputs)
+        return cls(served, inputs, alone=True)
 
     def answer(self, request: Mapping[str, object], predict: Callable[[Job, ResidentItems], Mapping[str, NDArray[Any]]]) -> bytes:
         """One job's answer; what is wrong with a job becomes the answer's `error` and `detail`."""
@@ -80,6 +98,12 @@ class Worker:
                 arrays = predict(job, items)
         except JobRefused as refused:
             return encode_refusal(refused)
+        except torch.AcceleratorError:
+            if not self._alone:
+                raise
+            # No kernel runs in this process any more; TorchServe would keep it, but starts another for one that ended.
+            log.critical("the GPU has failed; this worker ends", exc_info=True)
+            os._exit(EXIT_DEVICE_LOST)
         model_ms = (time.perf_counter() - began_s) * 1e3
         return encode(arrays, {**self._about, "catalogue": items.version, "model_ms": f"{model_ms:.3f}"})
 
@@ -102,3 +126,17 @@ def _threads() -> int:
     if not text.isdecimal() or int(text) < 1:
         raise BadWorkerSettings(f"{THREADS}={text!r} is not a number of threads; want 1 or more")
     return int(text)
+
+
+def _precision() -> str:
+    text = os.environ.get(PRECISION, FP32)
+    if text not in PRECISIONS:
+        raise BadWorkerSettings(f"{PRECISION}={text!r} is not one of: {', '.join(PRECISIONS)}")
+    return text
+
+
+def _device(gpu: object) -> torch.device:
+    """The GPU that TorchServe gave this worker, or the first; the CPU where there is none."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(str(gpu)) if gpu is not None else 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,9 +27,17 @@ class Graph(Protocol):
     def describe(self) -> str: ...
 
 
+@runtime_checkable
+class Remembers(Protocol):
+    """A graph that keeps for later how far off it was when it passed the parity gate."""
+
+    def passed(self, parity_error: float) -> None: ...
+
+
 class Engine(Protocol):
     """Loads graphs. Raises `EngineFailed` when it cannot work on this machine."""
 
     name: str
+    precision: str
 
     def load(self, release: ReleaseFiles, graph: str) -> Graph: ...

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from handlers.engines.engine import EngineFailed
+from handlers.engines.precision import FP32
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ class OnnxRuntimeEngine:
     """Runs `graphs/<graph>.onnx`."""
 
     name = "onnxruntime"
+    precision = FP32
 
     def __init__(self, threads: int) -> None:
         self._threads = threads

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from handlers.engines.engine import EngineFailed
+from handlers.engines.precision import FP32, TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,37 +20,42 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# Float32 sums in another order differ by about 1e-6 of the values' size; a wrong kernel or weight by far more.
-TOLERANCE = 1e-3
 TOP = 10
 MIN_OVERLAP = 0.99
 
 
-def check_parity(release: ReleaseFiles, graphs: Mapping[str, Graph]) -> None:
-    """Raises `EngineFailed` naming the graph and output when values are off by more than `TOLERANCE` of the largest expected one,
-    or when the best `TOP` of a row of scores are others than expected.
+def check_parity(release: ReleaseFiles, graphs: Mapping[str, Graph], precision: str = FP32) -> dict[str, float]:
+    """The largest error of each graph, as a share of the largest value expected, when all are near enough.
+
+    Raises `EngineFailed` naming the graph and output when values are off by more than the precision's `TOLERANCE`, or when the
+    best `TOP` of a row of scores are others than expected.
     """
+    tolerance = TOLERANCE[precision]
     computed: dict[str, Array] = {}
+    errors: dict[str, float] = {}
     for name, graph in graphs.items():
         inputs, expected = release.golden(name)
         try:
             computed |= {f"{name}/{output}": values for output, values in _run(graph, inputs).items()}
         except Exception as error:  # whatever it is, an engine that cannot run the golden batch cannot serve
             raise EngineFailed(f"{name}: cannot run the golden batch: {error!r}") from error
-        for output, values in expected.items():
-            _check_values(f"{name}/{output}", computed.get(f"{name}/{output}"), values)
+        found = [
+            _error(f"{name}/{output}", computed.get(f"{name}/{output}"), values, tolerance) for output, values in expected.items()
+        ]
+        errors[name] = max(found, default=0.0)
     for name, got, wanted in _rankings(release, computed):
-        overlap = top_overlap(got, wanted)
+        overlap = top_overlap(got, wanted, tolerance)
         if overlap < MIN_OVERLAP:
             raise EngineFailed(f"{name}: the best {TOP} overlap by {overlap:.3f}, at least {MIN_OVERLAP} is wanted")
+    return errors
 
 
-def top_overlap(got: Array, expected: Array) -> float:
+def top_overlap(got: Array, expected: Array, tolerance: float = TOLERANCE[FP32]) -> float:
     """The share of the best `TOP` per row of `got` [B, N] that belong there by `expected`; equals of the last one belong."""
     top = min(TOP, expected.shape[1])
     threshold = np.sort(expected, axis=1)[:, -top][:, None]
     picks = np.argsort(-got, axis=1, kind="stable")[:, :top]
-    slack = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    slack = tolerance * max(1.0, float(np.abs(expected).max()))
     return float(np.mean(np.take_along_axis(expected, picks, 1) >= threshold - slack))
 
 
@@ -58,15 +64,16 @@ def _run(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     return {name: values.cpu().numpy() for name, values in outputs.items()}
 
 
-def _check_values(name: str, got: Array | None, expected: Array) -> None:
+def _error(name: str, got: Array | None, expected: Array, tolerance: float) -> float:
     if got is None:
         raise EngineFailed(f"{name}: the graph has no such output")
     if got.shape != expected.shape:
         raise EngineFailed(f"{name}: has shape {got.shape}, {expected.shape} is expected")
-    allowed = TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0.0)))
+    largest = max(1.0, float(np.abs(expected).max(initial=0.0)))
     error = float(np.abs(got - expected).max(initial=0.0))
-    if not error <= allowed:  # NaN included
-        raise EngineFailed(f"{name}: largest error {error:.3g}, at most {allowed:.3g} is allowed")
+    if not error <= tolerance * largest:  # NaN included
+        raise EngineFailed(f"{name}: largest error {error:.3g}, at most {tolerance * largest:.3g} is allowed")
+    return error / largest
 
 
 def _rankings(release: ReleaseFiles, computed: Mapping[str, Array]) -> list[tuple[str, Array, Array]]:

@@ -29,8 +29,8 @@ def test_threads_are_a_number(serve, threads):
 
 def test_a_required_backend_that_is_unknown_stops_the_worker(serve):
     """A worker never serves on another engine than the one required."""
-    with pytest.raises(EngineFailed, match="BANQUET_BACKEND='tensorrt'"):
-        serve("retrieval", BANQUET_BACKEND="tensorrt")
+    with pytest.raises(EngineFailed, match="BANQUET_BACKEND='tensorflow'"):
+        serve("retrieval", BANQUET_BACKEND="tensorflow")
 
 
 @pytest.mark.parametrize("model", HANDLERS)
