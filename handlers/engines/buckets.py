@@ -74,14 +74,14 @@ class BucketedGraph:
         for sizes in buckets.all():
             inputs = {tensor.name: _empty(tensor, sizes, lane.device) for tensor in shapes.inputs}
             self._inputs[tuple(sizes.values())] = inputs
-            with lane.entered():
+            # As in `run`, whose modes are a part of what is compiled.
+            with torch.inference_mode(mode=False), torch.no_grad(), lane.entered():
                 self._runners[tuple(sizes.values())] = compile_(inputs, sizes)
 
     @property
     def device(self) -> torch.device:
         return self._lane.device
 
-    # What is compiled was compiled so; a caller's inference mode would make it be compiled anew.
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     def run(self, feeds: Tensors) -> dict[str, Tensor]:
