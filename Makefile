@@ -12,7 +12,7 @@ FEAST_TESTS := tests/contract/differential tests/contract/user_reader tests/cont
 WANTS_TORCH := tests/integration/features/test_traps.py::test_trap_7_nobody_who_serves_imports_feast
 GENERATED := banquet/v1 banquet/inference/torchserve_pb2.py banquet/inference/torchserve_pb2.pyi
 
-.PHONY: help setup protos format lint test test-quick test-feast-latest bench demo up clean
+.PHONY: help setup protos format lint test test-quick test-gpu test-feast-latest bench demo up clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -50,6 +50,9 @@ test: $(READY) ## Run every test (real Feast, Redis, TorchServe and gRPC)
 
 test-quick: $(READY) ## Run the unit tests alone
 	$(BIN)/python -m pytest tests/unit
+
+test-gpu: $(READY) ## Run the tests that need a CUDA device, and say why where there is none
+	$(BIN)/python -m pytest tests/gpu -m gpu -rs
 
 # An environment of its own, with the newest of everything that the newest Feast takes; no models, so no torch.
 test-feast-latest: ## Test the feature plane on the newest Feast of PyPI

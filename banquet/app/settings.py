@@ -39,7 +39,12 @@ class TorchServeSettings(HostSettings):
     workers: int = Field(
         1, ge=1, le=64, description="Worker processes per model and TorchServe; threads, with models in process."
     )
-    backend: Literal["auto", "onnxruntime", "eager"] = Field("auto", description="Required backend of the handlers.")
+    backend: Literal["auto", "tensorrt", "inductor", "onnxruntime", "eager"] = Field(
+        "auto", description="Required backend of the handlers; `auto`: the best that works."
+    )
+    precision: Literal["fp32", "fp16", "bf16"] = Field(
+        "fp32", description="What tensorrt and inductor compute matrix products in."
+    )
     threads: int = Field(1, ge=1, le=64, description="Threads of one worker.")
     max_batch: int = Field(32, ge=1, le=256, description="Queries joined into one model call.")
     max_in_flight: int = Field(
@@ -166,6 +171,10 @@ class Settings(BaseSettings):
     @property
     def releases(self) -> Path:
         return self.workspace / "releases"
+
+    @property
+    def engines(self) -> Path:
+        return self.workspace / "engines"
 
     @property
     def catalogue(self) -> Path:

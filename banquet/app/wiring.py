@@ -191,6 +191,8 @@ def supervised(settings: Settings, number: int = 0) -> TorchServe:
             worker_environment={
                 "BANQUET_CATALOGUE_DIR": str(settings.catalogue.absolute()),
                 "BANQUET_BACKEND": told.backend,
+                "BANQUET_PRECISION": told.precision,
+                "BANQUET_ENGINES_DIR": str(settings.engines.absolute()),
             },
             workers=told.workers,
             threads=told.threads,

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """What a model call cost and who ran it; zero and empty for stages without a model."""
+    """What a model call cost and who ran it; zero and empty for stages without a model.
+
+    `instead_of` names the better backend that this one stands in for.
+    """
 
     release: str = ""
     backend: str = ""
     model_ms: float = 0.0
+    instead_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

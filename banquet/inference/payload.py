@@ -29,7 +29,8 @@ def read_answer(model: str, payload: bytes) -> StackedAnswer:
     if "error" in about:
         raise StageFailed(about["error"], about.get("detail", ""))
     try:
-        run = ModelRun(about.get("release", ""), about.get("backend", ""), float(about.get("model_ms", 0.0)))
+        model_ms = float(about.get("model_ms", 0.0))
+        run = ModelRun(about.get("release", ""), about.get("backend", ""), model_ms, about.get("instead_of", ""))
     except ValueError as error:
         raise StageFailed(MODEL_ERROR, f"{model} says it took {about['model_ms']!r} ms") from error
     return StackedAnswer(outputs, run)

@@ -32,7 +32,8 @@ batchSize: 1
 maxRetryTimeoutInSec: 86400
 # A worker that says nothing for so long is killed and replaced.
 responseTimeout: 5
-deviceType: cpu
+# Engines of a GPU are compiled while a worker loads; TorchServe heeds no default for this either.
+startupTimeout: 600
 """
 
 

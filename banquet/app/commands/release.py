@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from banquet.app.commands.engines import engines
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from banquet.wire.manifest_file import Manifest
 
-app = typer.Typer(no_args_is_help=True, help="Build, inspect, verify or list releases.")
+app = typer.Typer(no_args_is_help=True, help="Build, inspect, verify or list releases, and build engines for them.")
 
 Releases = Annotated[Path, typer.Option("--releases", help="Folder of the releases.")]
 ModelStore = Annotated[Path, typer.Option("--model-store", help="Folder of the archives.")]
@@ -25,6 +27,8 @@ RELEASES = Path("var/releases")
 MODEL_STORE = Path("model_store")
 ARCHIVE = ".mar"
 FACT = ["fact", "value"]
+
+app.command()(engines)
 
 
 @app.command()

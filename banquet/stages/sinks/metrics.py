@@ -19,6 +19,11 @@ STAGE_SECONDS = Histogram("banquet_stage_seconds", "Time of a stage.", ["placeme
 MODEL_SECONDS = Histogram(
     "banquet_model_seconds", "A model's own time in a call.", ["stage", "backend", "release"], buckets=_SECONDS
 )
+FALLBACKS = Counter(
+    "banquet_model_fallbacks_total",
+    "Model calls run by a backend that stands in for a better one.",
+    ["stage", "backend", "instead_of"],
+)
 DEGRADATIONS = Counter("banquet_degradations_total", "Things left out of answers.", ["placement", "stage", "reason"])
 ITEMS = Counter("banquet_items_total", "Items sent.", ["placement", "source"])
 CATALOGUE_AGE = Gauge("banquet_catalogue_age_seconds", "Age of the catalogue that answered last.")
@@ -29,6 +34,7 @@ _answers = cache(ANSWERS.labels)
 _answer_seconds = cache(ANSWER_SECONDS.labels)
 _stage_seconds = cache(STAGE_SECONDS.labels)
 _model_seconds = cache(MODEL_SECONDS.labels)
+_fallbacks = cache(FALLBACKS.labels)
 _degradations = cache(DEGRADATIONS.labels)
 _items = cache(ITEMS.labels)
 
@@ -47,6 +53,8 @@ class Metrics:
             _stage_seconds(placement, timing.stage).observe(timing.elapsed_ms / 1e3)
             if timing.run.backend:
                 _model_seconds(timing.stage, timing.run.backend, timing.run.release).observe(timing.run.model_ms / 1e3)
+            if timing.run.instead_of:
+                _fallbacks(timing.stage, timing.run.backend, timing.run.instead_of).inc()
         for lost in answer.degradations:
             _degradations(placement, lost.stage, lost.reason).inc()
         for source, items in enumerate(np.bincount(answer.picks.sources).tolist()):

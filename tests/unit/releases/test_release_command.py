@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from banquet.app.cli import app
@@ -66,3 +69,37 @@ def test_releases_are_listed(run, release):
 def test_an_unknown_release_ends_with_code_2(run):
     """The error is one line that names what there is."""
     assert "no release 'nope'" in run("build", "--release", "nope", code=2)
+
+
+def test_engines_are_built_ahead_for_gpus_elsewhere(release, tmp_path):
+    """Once; a program gets every plan's file, size and profiles, a person a table."""
+    words = ["--releases", str(release.parent), "--engines", str(tmp_path / "engines"), "--target", "sm89", "--target", "SM120"]
+    first = json.loads(CliRunner().invoke(app, ["release", "engines", *words, "--json"]).stdout)
+    assert [(plan["graph"], plan["target"], plan["written"]) for plan in first["plans"]] == [
+        (graph, target, True) for target in ("sm89", "sm120") for graph in ("history_encoder", "ranker")
+    ]
+    for plan in first["plans"]:
+        assert (Path(plan["folder"]) / "plan").stat().st_size == plan["bytes"]
+        assert plan["profiles"][0]["B"] == [1, 1, 1]
+    shown = CliRunner().invoke(app, ["release", "engines", *words]).stdout
+    assert "sm120" in shown
+    assert "yes" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--target", "sm90"], "--target sm90: tensorrt_rtx .* builds for sm75, .*install `tensorrt`"),
+        (["--target", "sm89", "--precision", "fp8"], "--precision 'fp8' is not one of: fp32, fp16, bf16"),
+        (["--target", "sm75"], "`fp16` may do"),
+        pytest.param(
+            [], "no GPU to build for; name one", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
+        ),
+    ],
+)
+def test_engines_that_cannot_be_built_are_named_with_the_remedy(release, tmp_path, words, said):
+    """One line and exit code 2."""
+    places = ["--releases", str(release.parent), "--engines", str(tmp_path / "engines")]
+    result = CliRunner().invoke(app, ["release", "engines", *places, *words])
+    assert result.exit_code == 2
+    assert re.search(said, result.output)

@@ -16,7 +16,6 @@ from onnx import numpy_helper
 from banquet.wire.files import sha256_of
 from banquet.wire.manifest_file import BadManifest, encode_manifest
 from banquet.wire.tensors import pack, unpack
-from handlers.engines import choice
 from handlers.engines.choice import choose
 from handlers.engines.eager import EagerEngine
 from handlers.engines.engine import EngineFailed
