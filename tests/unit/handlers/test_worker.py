@@ -6,6 +6,7 @@ import shutil
 import sys
 
 import pytest
+import torch
 
 from handlers.engines.engine import EngineFailed
 from handlers.own_code import ForeignCode, check_own_code
@@ -67,3 +68,32 @@ def test_other_code_than_the_archives_is_refused(tmp_path):
 def copy_code(folder):
     shutil.copytree("handlers", folder / "handlers")
     shutil.copytree("banquet/wire", folder / "banquet/wire")
+
+
+def test_an_unknown_precision_stops_the_worker(serve):
+    """With those there are."""
+    with pytest.raises(BadWorkerSettings, match="BANQUET_PRECISION='fp8' is not one of: fp32, fp16, bf16"):
+        serve("retrieval", BANQUET_PRECISION="fp8")
+
+
+def test_a_stand_in_says_whom_it_stands_in_for(serve, catalogue, monkeypatch):
+    """Every answer of a fallback names the engine that should have been."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    _, metadata = serve("cascade", catalogue)(job_of(some_queries(2, ITEMS + NEW_ITEMS)))
+    assert (metadata["backend"], metadata["instead_of"]) == ("eager", "onnxruntime")
+
+
+def test_a_worker_whose_gpu_has_failed_ends(serve, catalogue, monkeypatch):
+    """TorchServe keeps a worker whose every kernel fails, but starts another for one that ended."""
+    served = serve("retrieval", catalogue)
+
+    def fail(*_):
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    def end(code):
+        raise SystemExit(code)
+
+    monkeypatch.setattr(served.handler, "predict", fail)
+    monkeypatch.setattr("os._exit", end)
+    with pytest.raises(SystemExit, match="70"):
+        served(job_of(some_queries(2, ITEMS + NEW_ITEMS)))

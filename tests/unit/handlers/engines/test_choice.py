@@ -206,3 +206,64 @@ def test_a_graph_the_release_does_not_have_is_named(folder):
     """A release trained without a graph says so."""
     with pytest.raises(BadManifest, match="no graph teleporter"):
         ReleaseFiles(folder, ("teleporter",))
+
+
+def test_only_the_cpus_engines_are_tried_without_a_gpu(folder, caplog):
+    """Nothing is said of engines that nobody expects there."""
+    with caplog.at_level(logging.INFO):
+        loaded = choose(ReleaseFiles(folder, GRAPHS), GRAPHS)
+    assert (loaded.backend, loaded.instead_of) == ("onnxruntime", "")
+    assert "tensorrt" not in caplog.text
+
+
+def test_a_gpus_engines_come_first_and_their_failure_is_told(folder, monkeypatch, caplog):
+    """TensorRT, then the compiler; what serves instead says whom it stands in for."""
+    tried = []
+
+    def fail(engine, *_):
+        tried.append(engine.name)
+        raise EngineFailed("not today")
+
+    monkeypatch.setattr("handlers.engines.tensorrt.TensorRtEngine.load", fail)
+    monkeypatch.setattr("handlers.engines.inductor.InductorEngine.load", fail)
+    loaded = choose(ReleaseFiles(folder, GRAPHS), GRAPHS, device=torch.device("cuda"))
+    assert tried == ["tensorrt", "inductor"]
+    assert (loaded.backend, loaded.instead_of) == ("onnxruntime", "tensorrt")
+    assert "cannot run on tensorrt: not today" in caplog.text
+
+
+@pytest.mark.parametrize("engine", ["tensorrt", "inductor"])
+def test_a_required_engine_of_a_gpu_has_no_stand_in(folder, monkeypatch, engine):
+    """Named is named."""
+
+    def fail(*_):
+        raise EngineFailed("not today")
+
+    monkeypatch.setattr("handlers.engines.tensorrt.TensorRtEngine.load", fail)
+    monkeypatch.setattr("handlers.engines.inductor.InductorEngine.load", fail)
+    with pytest.raises(EngineFailed, match=f"{engine}: not today"):
+        choose(ReleaseFiles(folder, GRAPHS), GRAPHS, backend=engine, device=torch.device("cuda"))
+
+
+def test_less_precision_is_allowed_larger_errors_and_no_more(folder):
+    """The gate tells how far off a graph was, as a share of the largest value."""
+    release = ReleaseFiles(folder, ("ranker",))
+    expected = release.golden("ranker")[1]["scores"]
+
+    class Rounded:
+        device = torch.device("cpu")
+
+        def __init__(self, error):
+            self.scores = torch.tensor(expected)
+            self.scores[0, 0] += error * float(np.abs(expected).max())
+
+        def run(self, feeds):
+            return {"scores": self.scores}
+
+        def describe(self):
+            return "rounded"
+
+    assert check_parity(release, {"ranker": Rounded(0.005)}, "fp16")["ranker"] == pytest.approx(0.005, rel=1e-3)
+    for precision, error in (("fp32", 0.005), ("fp16", 0.02), ("bf16", 0.06)):
+        with pytest.raises(EngineFailed, match="largest error"):
+            check_parity(release, {"ranker": Rounded(error)}, precision)
