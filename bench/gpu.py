@@ -2,9 +2,9 @@
 
     python gpu.py --json gpu.json          # needs torch and numpy alone, so that it can be carried to a bare machine
 
-Retrieval finds the best 500 of 1M items x 64 exactly; ranking scores 1000 candidates with the default ranker's layers. Each runs
-as eager torch does it and as kernels compiled by inductor in a CUDA graph. The floor of a run is the larger of the bytes it has to
-move over a measured copy's bandwidth and its arithmetic over a measured product's; the JSON shows both sides of it.
+Retrieval finds the best 500 of 1M items x 64 exactly; ranking scores 1000 candidates with the default ranker's layers. Each
+runs as eager torch does it and as kernels compiled by inductor in a CUDA graph. The floor of a run is the larger of the bytes it
+has to move over a measured copy's bandwidth and its arithmetic over a measured product's; the JSON shows both sides of it.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def measure_retrieval(
     for batch in batches:
         users = torch.randn(batch, DIM, device=device).to(dtype)
         plain, grouped = (torch.compile(way, backend=compiler, dynamic=False) for way in (best_of, best_in_groups))
-        calls = {
+        calls: dict[str, Call] = {
             "eager": partial(best_of, users, items),
             "compiled in a graph": in_graph(partial(plain, users, items), device),
             "in groups, compiled in a graph": in_graph(partial(grouped, users, items), device),
@@ -218,7 +218,7 @@ def measure_ranking(
         inputs = [torch.randn(shape, device=device).to(dtype) for shape in shapes]
         inputs[2] = torch.ones_like(inputs[2])
         compiled = torch.compile(ranker, backend=compiler, dynamic=False)
-        calls = {
+        calls: dict[str, Call] = {
             "eager": partial(ranker, *inputs),
             "compiled in a graph": in_graph(partial(compiled, *inputs), device),
         }
