@@ -139,4 +139,7 @@ def _device(gpu: object) -> torch.device:
     """The GPU that TorchServe gave this worker, or the first; the CPU where there is none."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", int(str(gpu)) if gpu is not None else 0)
+    device = torch.device("cuda", int(str(gpu)) if gpu is not None else 0)
+    # TensorRT loads plans to the device that is current.
+    torch.cuda.set_device(device)
+    return device

@@ -22,6 +22,7 @@ from handlers.engines.tensorrt import TensorRtEngine
 from handlers.release_files import ReleaseFiles
 from tests.default_release import GRAPHS, default_release
 from tests.unit.handlers.conftest import ITEMS, NEW_ITEMS, catalogue, catalogue_dir, model_dir, serve  # noqa: F401 - fixtures
+from tests.unit.handlers.engines.test_buckets import feeds_of
 from tests.unit.handlers.reference import job_of, some_queries
 
 SIZES = [(1, 1), (1, 500), (3, 130), (16, 1000), (64, 1024), (70, 4100)]
@@ -57,18 +58,6 @@ def load(release, cuda, tmp_path_factory):
     return load
 
 
-def feeds_of(release, graph, queries, candidates, device):
-    """The golden inputs, repeated to these sizes."""
-    feeds = {}
-    for name, values in release.golden(graph)[0].items():
-        tensor = torch.tensor(values)
-        tensor = tensor.repeat(-(-queries // len(tensor)), *[1] * (tensor.ndim - 1))[:queries]
-        if name in ("candidates", "retrieval_scores"):
-            tensor = tensor.repeat(1, -(-candidates // tensor.shape[1]), *[1] * (tensor.ndim - 2))[:, :candidates]
-        feeds[name] = tensor.to(device)
-    return feeds
-
-
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_both_default_models_pass_the_gate(release, load, engine, precision):
@@ -81,7 +70,7 @@ def test_both_default_models_pass_the_gate(release, load, engine, precision):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_size_computes_what_eager_does(release, load, cuda, engine, graph, queries, candidates):
     """Padded, split or neither."""
-    feeds = feeds_of(release, graph, queries, candidates, cuda)
+    feeds = feeds_of(release, graph, queries, candidates, device=cuda)
     (got,) = load(engine, graph).run(feeds).values()
     (expected,) = EagerEngine(1, cuda).load(release, graph).run(feeds).values()
     assert got.device.type == "cuda"
@@ -92,7 +81,7 @@ def test_every_size_computes_what_eager_does(release, load, cuda, engine, graph,
 def test_an_answer_outlives_the_next_runs(release, load, cuda, engine):
     """Whatever the streams do, a result is the caller's."""
     graph = load(engine, "ranker")
-    feeds = [feeds_of(release, "ranker", 4, 100 + number, cuda) for number in range(8)]
+    feeds = [feeds_of(release, "ranker", 4, 100 + number, device=cuda) for number in range(8)]
     alone = [graph.run(feed)["scores"].cpu() for feed in feeds]
     queued = [graph.run(feed)["scores"] for feed in feeds]
     torch.testing.assert_close([scores.cpu() for scores in queued], alone)
@@ -102,7 +91,7 @@ def test_an_answer_outlives_the_next_runs(release, load, cuda, engine):
 def test_inputs_still_being_computed_are_waited_for(release, load, cuda, engine):
     """The engine's stream comes after the caller's."""
     graph = load(engine, "history_encoder")
-    feeds = feeds_of(release, "history_encoder", 16, 0, cuda)
+    feeds = feeds_of(release, "history_encoder", 16, 0, device=cuda)
     expected = graph.run(feeds)["user_vector"].cpu()
     busy = torch.randn(4096, 4096, device=cuda)
     late = {name: torch.zeros_like(tensor) for name, tensor in feeds.items()}

@@ -45,17 +45,17 @@ def bucketed(release, monkeypatch):
     return make
 
 
-def feeds_of(release, graph, queries, candidates, length=LENGTH):
-    """The golden inputs, repeated and cut to these sizes."""
+def feeds_of(release, graph, queries, candidates, *, length=None, device=CPU):
+    """The golden inputs, repeated and cut to these sizes; histories whole, unless a length is given."""
     feeds = {}
     for name, values in release.golden(graph)[0].items():
         tensor = torch.tensor(values)
         tensor = tensor.repeat(-(-queries // len(tensor)), *[1] * (tensor.ndim - 1))[:queries]
         if name in ("candidates", "retrieval_scores"):
             tensor = tensor.repeat(1, -(-candidates // tensor.shape[1]), *[1] * (tensor.ndim - 2))[:, :candidates]
-        if name in ("history", "mask"):
-            tensor = tensor[:, LENGTH - length :]
-        feeds[name] = tensor
+        if name in ("history", "mask") and length is not None:
+            tensor = tensor[:, tensor.shape[1] - length :]
+        feeds[name] = tensor.to(device)
     return feeds
 
 
@@ -85,7 +85,7 @@ def test_a_short_history_ends_where_a_long_one_does(release, bucketed, length):
     """What a longer history left in its place is gone."""
     graph, _ = bucketed("history_encoder")
     graph.run({"history": torch.full((4, LENGTH, 16), 9.0), "mask": torch.ones(4, LENGTH)})
-    feeds = feeds_of(release, "history_encoder", 3, 0, length)
+    feeds = feeds_of(release, "history_encoder", 3, 0, length=length)
     expected = EagerEngine(1).load(release, "history_encoder").run(feeds)["user_vector"]
     torch.testing.assert_close(graph.run(feeds)["user_vector"], expected)
 
