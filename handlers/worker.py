@@ -48,7 +48,7 @@ class Context(Protocol):
 
 
 class Worker:
-    """One model at work on a release: `inputs` are the arrays of its jobs; `alone` says that the process is there for nothing else."""
+    """One model at work on a release: `inputs` are the arrays of its jobs; `alone` when the process is there for nothing else."""
 
     def __init__(self, served: ServedRelease, inputs: Sequence[str], *, alone: bool = False) -> None:
         self.graphs = served.graphs
