@@ -16,7 +16,7 @@ from banquet.core.errors import BadData
 from banquet.training.cascade import Cascade
 from banquet.training.evaluate import auc, hide_seen, unseen_targets
 from banquet.training.models.ranking import Ranker
-from banquet.training.optimize import Best, Schedule, epochs_for
+from banquet.training.schedule import Best, Schedule, epochs_for
 from banquet.training.windows import cut_windows, items_at, positions_before
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import torch
 
 from banquet.training.evaluate import rank_all, unseen_targets
 from banquet.training.models.retrieval import HistoryEncoder, ItemEncoder, Retrieval, pad_mask
-from banquet.training.optimize import Best, Schedule, epochs_for
+from banquet.training.schedule import Best, Schedule, epochs_for
 from banquet.training.softmax import FullSoftmax, SampledSoftmax
 from banquet.training.windows import cut_windows, items_at, positions_before
 
