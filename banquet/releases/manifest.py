@@ -37,6 +37,7 @@ def seal(
     dataset: str,
     preset: str,
     seed: int,
+    made_from: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the manifest of a finished folder and return the release's version.
 
@@ -58,6 +59,7 @@ def seal(
         "models": models,
         "metrics": metrics,
         "files": files,
+        **({"made_from": made_from} if made_from else {}),
     }
     try:
         content = encode_manifest(body)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import uuid
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import BadRelease
@@ -12,10 +14,22 @@ from banquet.wire.files import write_atomically
 from banquet.wire.manifest_file import MANIFEST
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 CURRENT = "current"
 _VERSION = re.compile(r"[0-9a-f]{12}")
+
+
+@contextmanager
+def making(root: Path) -> Iterator[Path]:
+    """A new folder to make a release in, on the same filesystem; gone afterwards, unless it was added."""
+    folder = root / f".making-{uuid.uuid4().hex}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def add(root: Path, folder: Path) -> Path:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +13,12 @@ from banquet.releases import manifest, registry
 from banquet.training.activity import read_log
 from banquet.training.cascade import Cascade
 from banquet.training.datasets.dataset import Dataset
-from banquet.training.encoding import Activity, Items, encode_all_items, encode_all_users
 from banquet.training.export import write_release_files
 from banquet.training.graphs import all_graphs
+from banquet.training.material import Material
 from banquet.training.measure import measure_ranking, measure_retrieval
 from banquet.training.models.ranking import RankerShape
 from banquet.training.models.retrieval import ItemWidths
-from banquet.training.moments import Moments
 from banquet.training.presets import preset_named
 from banquet.training.progress import Progress
 from banquet.training.schema_building import build_schema
@@ -38,6 +35,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from banquet.training.models.ranking import Ranker
+    from banquet.training.models.retrieval import Retrieval
     from banquet.training.presets import RankingPreset
     from banquet.training.schema_building import ServedFeatures
     from banquet.training.served.slates import Slates
@@ -76,22 +75,13 @@ def train(
     if not len(split.test):
         raise BadData(f"dataset {dataset.name}: no user has at least {FEWEST} interactions; import more")
     schema = build_schema(dataset, log, split, settings.history_length, features)
-    inputs = encode_all_items(dataset, log, schema)
-    profile_numbers = sum(f.kind == "number" and f.view == "item_profile" for f in schema.item)
-    items = Items.of(inputs, profile_numbers)
-    widths = item_widths(schema)
+    material = Material.of(dataset, log, split, schema)
+    items, widths = material.items, item_widths(schema)
     with Progress(console) as progress:
         retrieval = RetrievalTrainer(log, split, items, settings, rng).fit(widths, progress)
         began.lap("retrieval")
         scorer = Scorer(log, items, retrieval, settings.history_length)
-        moments = Moments(
-            log,
-            items,
-            encode_all_users(dataset, schema),
-            Activity.of(schema.user, "user_activity", log.user_counters),
-            Activity.of(schema.item, "item_activity", log.item_counters),
-            settings.history_length,
-        )
+        moments = material.moments()
         slates = _served_slates(served, data_dir, dataset, schema)
         parts = None if slates is None else split_slates(slates, dataset, log, split)
         lessons = None if parts is None else Lessons(moments, scorer, parts[0], parts[1], rng)
@@ -108,17 +98,12 @@ def train(
     if parts and lessons:
         metrics["served"] = measure_served(lessons, ranker, parts)
     began.lap("evaluation")
-    folder = release_root / f".making-{uuid.uuid4().hex}"
-    folder.mkdir(parents=True)
-    try:
-        known = scorer.vectors.numpy()[np.flatnonzero(inputs.index > 0)]
-        models = write_release_files(folder, all_graphs(retrieval, ranker, schema, inputs, rng), schema, known)
+    with registry.making(release_root) as folder:
+        models = write_models(folder, material, retrieval, ranker, rng)
         began.lap("export")
         metrics["seconds"] = began.laps
         manifest.seal(folder, schema=schema, models=models, metrics=metrics, dataset=dataset.name, preset=preset, seed=seed)
         release = registry.add(release_root, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     registry.promote(release_root, release.name)
     return release
 
@@ -130,6 +115,17 @@ def _served_slates(served: Path | None, data_dir: Path, dataset: Dataset, schema
     if served and slates is None:
         raise BadData(f"{served}: no answer in which some items were taken and others not; serve and record more events")
     return slates
+
+
+def write_models(
+    folder: Path, material: Material, retrieval: Retrieval, ranker: Ranker, rng: np.random.Generator
+) -> dict[str, dict[str, Any]]:
+    """All files of a release but its manifest; returns the manifest's `models`."""
+    with torch.no_grad():
+        vectors = material.items.vectors(retrieval.items).numpy()
+    known = vectors[np.flatnonzero(material.inputs.index > 0)]
+    graphs = all_graphs(retrieval, ranker, material.schema, material.inputs, rng)
+    return write_release_files(folder, graphs, material.schema, known)
 
 
 def item_widths(schema: FeatureSchema) -> ItemWidths:

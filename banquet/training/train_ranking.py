@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from banquet.training.blend import Lists
     from banquet.training.models.ranking import RankerShape
     from banquet.training.moments import Moments
+    from banquet.training.optimize.teacher import Teacher
     from banquet.training.presets import Preset
     from banquet.training.progress import Progress
     from banquet.training.served.lessons import Lessons
@@ -55,6 +56,7 @@ class RankingTrainer:
     preset: Preset
     rng: np.random.Generator
     lessons: Lessons | None = None
+    teacher: Teacher | None = None
 
     @cached_property
     def popularity(self) -> NDArray[np.float64]:
@@ -66,12 +68,20 @@ class RankingTrainer:
         return chances
 
     def fit(self, shape: RankerShape, progress: Progress) -> Ranker:
-        """The model of the epoch with the best sum of NDCG@10 of the cascade and AUC of likes on the validation targets."""
-        settings, log = self.preset.ranking, self.moments.log
+        """A new model, trained."""
         model = Ranker(shape)
-        cascade = Cascade(self.moments, self.scorer, model, settings.pool)
         clicks = self._click_targets()
         self._set_scale(model, clicks)
+        return self._learn(model, clicks, progress)
+
+    def go_on(self, model: Ranker, progress: Progress) -> Ranker:
+        """A model that knows something already, such as one that lost a part of itself, trained further."""
+        return self._learn(model, self._click_targets(), progress)
+
+    def _learn(self, model: Ranker, clicks: Ints, progress: Progress) -> Ranker:
+        """The model of the epoch with the best sum of NDCG@10 of the cascade and AUC of likes on the validation targets."""
+        settings, log = self.preset.ranking, self.moments.log
+        cascade = Cascade(self.moments, self.scorer, model, settings.pool)
         steps = math.ceil(max(len(clicks), len(self.lessons or ())) / settings.batch)
         epochs = epochs_for(settings.epochs, steps, settings.fewest_steps)
         schedule = Schedule(self._learning(model), settings.learning_rate, settings.weight_decay, epochs * steps)
@@ -143,7 +153,10 @@ class RankingTrainer:
         if rest:
             worth[1 + nearest :] = math.log(rest / picks.shape[1])
         correction, _ = cascade.logits(targets, rows.numpy(), retrieval)
-        return first_of(retrieval + correction + worth)
+        loss = first_of(retrieval + correction + worth)
+        if self.teacher is not None:
+            loss = loss + self.teacher.click_loss(targets, rows.numpy(), retrieval, correction, worth)
+        return loss
 
     def _cold_loss(self, model: Ranker, targets: Ints) -> Tensor:
         """The same for a user without history, whose candidates come by popularity; corrected for it (logQ)."""
@@ -180,22 +193,33 @@ class RankingTrainer:
             return torch.zeros(())
         rows = torch.from_numpy(items_at(log, before))
         mask = torch.tril(torch.ones(length, length)) * (rows >= 0).to(torch.float32)[:, None, :]
-        moments = np.maximum(targets, 0)
-        _, like = model(
-            self.moments.user(model, moments),
-            self.moments.items.vectors(model.items, rows),
-            mask,
-            self.moments.candidates(model, items_at(log, targets), moments),
-            self.scorer.next_scores(rows, torch.from_numpy(items_at(log, moments))),
-        )
+        next_scores = self.scorer.next_scores(rows, torch.from_numpy(items_at(log, np.maximum(targets, 0))))
         due = torch.from_numpy(rated)
+        like = likes_in_windows(self.moments, model, before, targets, mask, next_scores)[due]
         liked = torch.from_numpy(log.liked[targets][rated].astype(np.float32))
-        return functional.binary_cross_entropy_with_logits(like[due], liked)
+        loss = functional.binary_cross_entropy_with_logits(like, liked)
+        if self.teacher is not None:
+            loss = loss + self.teacher.like_loss(before, targets, mask, next_scores, due, like)
+        return loss
 
     def _like_auc(self, cascade: Cascade) -> float:
         log = self.moments.log
         rated = self.split.valid[~np.isnan(log.values[self.split.valid])]
         return auc(log.liked[rated], cascade.of_rows(rated, log.item[rated][:, None])[1][:, 0])
+
+
+def likes_in_windows(moments: Moments, model: Ranker, before: Ints, targets: Ints, mask: Tensor, next_scores: Tensor) -> Tensor:
+    """Like logits [B, L] of what stood at positions `targets`, each after the positions `before` [B, L] that `mask` shows it."""
+    log, when = moments.log, np.maximum(targets, 0)
+    _, like = model(
+        moments.user(model, when),
+        moments.items.vectors(model.items, torch.from_numpy(items_at(log, before))),
+        mask,
+        moments.candidates(model, items_at(log, targets), when),
+        next_scores,
+    )
+    logits: Tensor = like
+    return logits
 
 
 def first_of(logits: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from banquet.wire.catalogue_file import Strings
@@ -36,7 +36,8 @@ class Manifest:
     """One release.
 
     `models[graph]` describes a graph: `inputs` and `outputs` (tensor names, in order) and whatever dimensions and limits it has.
-    `files` maps each file's path, relative to the folder, to its sha256.
+    `files` maps each file's path, relative to the folder, to its sha256. `made_from` names the `release` that this one was made
+    smaller from and what was done to it; empty for a release that was trained.
     """
 
     version: str
@@ -48,6 +49,7 @@ class Manifest:
     models: Mapping[str, Mapping[str, Any]]
     metrics: Mapping[str, Any]
     files: Mapping[str, str]
+    made_from: Mapping[str, Any] = field(default_factory=dict)
 
     def files_for(self, graphs: Sequence[str]) -> dict[str, str]:
         """The files that some of the graphs need; a graph's weights may lie in a neighbour (`<graph>.onnx.data`)."""
@@ -83,6 +85,7 @@ def read_manifest(folder: Path) -> Manifest:
             models=body["models"],
             metrics=body["metrics"],
             files=files,
+            made_from=body.get("made_from", {}),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise BadManifest(f"{path}: has no usable {error}; train again") from error
