@@ -52,7 +52,7 @@ def measure_retrieval(log: Log, split: Split, scorer: Scorer) -> dict[str, Any]:
 def measure_ranking(cascade: Cascade, split: Split, rng: np.random.Generator) -> dict[str, Any]:
     """Both models together, and the ranking model beside logistic regression on what it tells apart."""
     log = cascade.moments.log
-    by_likes = bool((~np.isnan(log.values[split.test])).any())
+    by_likes = _are_rated(log, split)
     train, test = (_likes if by_likes else _clicks)(log, split, rng)
     served, like = cascade.of_rows(test.targets, test.rows[:, None])
     train_rows, test_rows = (one_hot(log, part.targets, part.rows, _activity(cascade, part)) for part in (train, test))
@@ -68,6 +68,22 @@ def measure_ranking(cascade: Cascade, split: Split, rng: np.random.Generator) ->
         "model": model,
         "logistic_regression": {"auc": auc(test.positive, chances), "log_loss": log_loss(test.positive, chances)},
     }
+
+
+def quality(cascade: Cascade, split: Split, seed: int) -> dict[str, float]:
+    """The two numbers that a release made smaller must keep; the same seed judges the same items."""
+    log = cascade.moments.log
+    by_likes = _are_rated(log, split)
+    _, test = (_likes if by_likes else _clicks)(log, split, np.random.default_rng(seed))
+    served, like = cascade.of_rows(test.targets, test.rows[:, None])
+    return {
+        "ndcg@10": cascade.metrics(unseen_targets(log, split.test))["ndcg@10"],
+        "auc": auc(test.positive, (like if by_likes else served)[:, 0]),
+    }
+
+
+def _are_rated(log: Log, split: Split) -> bool:
+    return bool((~np.isnan(log.values[split.test])).any())
 
 
 def _likes(log: Log, split: Split, _: np.random.Generator) -> tuple[Judged, Judged]:

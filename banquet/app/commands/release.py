@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from banquet.app.commands.engines import engines
+from banquet.app.commands.optimize import optimize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -124,6 +125,9 @@ def list_(releases: Releases = RELEASES, model_store: ModelStore = MODEL_STORE, 
         typer.echo(f"No releases in {releases}; train one with `banquet train`.")
 
 
+app.command()(optimize)
+
+
 def _facts(manifest: Manifest) -> dict[str, Any]:
     return {
         "version": manifest.version,
@@ -131,6 +135,7 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
         "dataset": manifest.dataset,
         "preset": manifest.preset,
         "seed": manifest.seed,
+        "made_from": manifest.made_from.get("release", ""),
         "items": len(manifest.schema.item_ids),
     }
 

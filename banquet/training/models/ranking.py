@@ -59,15 +59,21 @@ class UserEncoder(nn.Module):
 
 
 class HistoryPooling(nn.Module):
-    """What in the history speaks for each candidate: history [B, L, S], candidates [B, C, S] -> [B, C, S]."""
+    """What in the history speaks for each candidate: history [B, L, S], candidates [B, C, S] -> [B, C, S].
+
+    Without any `dim` to compare them in, all of the history speaks evenly, and for all candidates the same.
+    """
 
     def __init__(self, item_dim: int, dim: int) -> None:
         super().__init__()
-        self.queries = nn.Linear(item_dim, dim, bias=False)
-        self.keys = nn.Linear(item_dim, dim, bias=False)
+        self.queries = nn.Linear(item_dim, dim, bias=False) if dim else None
+        self.keys = nn.Linear(item_dim, dim, bias=False) if dim else None
 
     def forward(self, history: Tensor, mask: Tensor, candidates: Tensor) -> Tensor:
         """`mask` [B, 1 or C, L] says which part of the history each candidate may see; nothing gives zeros."""
+        if self.queries is None or self.keys is None:
+            evenly: Tensor = (mask / mask.sum(-1, keepdim=True).clamp(min=1.0)) @ history
+            return evenly.expand(-1, candidates.shape[1], -1)
         keys = self.keys(history) * self.keys.out_features**-0.5
         weights = self.queries(candidates) @ keys.transpose(1, 2) + (1.0 - mask) * UNSEEN
         pooled: Tensor = (torch.softmax(weights, -1) @ history) * mask.amax(-1, keepdim=True)

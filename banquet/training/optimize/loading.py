@@ -46,7 +46,7 @@ def load_trained(folder: Path) -> Trained:
     manifest = verify(folder)
     if precision := manifest.made_from.get("precision"):
         raise BadRelease(
-            f"{folder}: its weights are already {precision}; optimize release {manifest.made_from['release']}, of which it was made"
+            f"{folder}: its weights are already {precision}; optimize release {manifest.made_from['release']} instead"
         )
     programs = {graph: torch.export.load(folder / "programs" / f"{graph}.pt2") for graph in manifest.models}
     try:
