@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from banquet.core.errors import BadData
 from banquet.releases import manifest, registry
@@ -31,6 +32,7 @@ from banquet.training.train_ranking import RankingTrainer
 from banquet.training.train_retrieval import RetrievalTrainer, Scorer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from rich.console import Console
@@ -118,13 +120,20 @@ def _served_slates(served: Path | None, data_dir: Path, dataset: Dataset, schema
 
 
 def write_models(
-    folder: Path, material: Material, retrieval: Retrieval, ranker: Ranker, rng: np.random.Generator
+    folder: Path,
+    material: Material,
+    retrieval: Retrieval,
+    ranker: Ranker,
+    rng: np.random.Generator,
+    finish: Callable[[nn.Module], object] = nn.Module.eval,
 ) -> dict[str, dict[str, Any]]:
-    """All files of a release but its manifest; returns the manifest's `models`."""
+    """All files of a release but its manifest; returns the manifest's `models`. `finish` is done to each graph first."""
     with torch.no_grad():
         vectors = material.items.vectors(retrieval.items).numpy()
     known = vectors[np.flatnonzero(material.inputs.index > 0)]
     graphs = all_graphs(retrieval, ranker, material.schema, material.inputs, rng)
+    for graph in graphs:
+        finish(graph.module)
     return write_release_files(folder, graphs, material.schema, known)
 
 

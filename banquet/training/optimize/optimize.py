@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from banquet.core.errors import BadData, BadSettings
 from banquet.releases import manifest, registry
@@ -30,7 +32,7 @@ from banquet.training.train_ranking import RankingTrainer
 from banquet.training.train_retrieval import Scorer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -114,10 +116,10 @@ def optimize(
     threads: int | None = None,
     console: Console | None = None,
 ) -> Path:
-    """Make a new release out of `version` (by default the one in force) and the dataset it was trained on; returns its folder.
+    """Make a new release out of `version`, by default the one in force, and the dataset it was trained on; returns its folder.
 
-    The new release is not put in force. Its metrics hold `original` and `optimized`: sizes, speeds and quality of both, measured in
-    one run. Raises `BadData`, `BadSettings` or `BadRelease`; then nothing has changed under `release_root`.
+    The new release is not put in force. Its metrics hold `original` and `optimized`: sizes, speeds and quality of both, measured
+    in one run. Raises `BadData`, `BadSettings` or `BadRelease`; then nothing has changed under `release_root`.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -127,11 +129,14 @@ def optimize(
     with Progress(console) as progress, registry.making(release_root) as folder:
         ranker, retrieval = shop.teach(progress), original.retrieval
         sizes = [{"dense_parameters": dense_parameters(model)} for model in (original.ranker, ranker)]
+        finish: Callable[[nn.Module], object] = nn.Module.eval
         if wanted.quantize:
             ranker, retrieval = copy.deepcopy((ranker, retrieval))
-            quantize(ranker, wanted.quantize)
-            quantize(retrieval, wanted.quantize)
-        models = write_models(folder, shop.material, retrieval, ranker, np.random.default_rng(seed))
+            finish = partial(quantize, precision=wanted.quantize)
+            finish(ranker)
+            finish(retrieval)
+        # What graphs derive from the weights is narrowed as well.
+        models = write_models(folder, shop.material, retrieval, ranker, np.random.default_rng(seed), finish)
         qualities = shop.qualities([(original.retrieval, original.ranker), (retrieval, ranker)], progress)
         folders = original.folder, folder
         progress.begin("speed", ROUNDS)

@@ -37,7 +37,7 @@ def pruned(ranker: Ranker, shape: RankerShape) -> Ranker:
 def most_important(weights: Tensor, count: int) -> Tensor:
     """The numbers, ascending, of the `count` units with the largest norm among those whose weights [units, numbers] are given."""
     method = prune.LnStructured(amount=len(weights) - count, n=2, dim=0)
-    mask = method.compute_mask(weights, torch.ones_like(weights))
+    mask: Tensor = method.compute_mask(weights, torch.ones_like(weights))  # type: ignore[no-untyped-call]
     return torch.nonzero(mask.amax(1)).flatten()
 
 

@@ -6,85 +6,99 @@ it really has: the parity gate stays as strict as ever.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
-from banquet.core.errors import BadSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
+PRECISIONS = {"int8": torch.int8, "bf16": torch.bfloat16, "fp16": torch.float16}
 LARGEST_CODE = 127
+# The smallest scale that 16 bits tell from nothing.
+SMALLEST_SCALE = 1e-7
+MATRIX = 2
+# A buffer with fewer numbers is not worth the two steps that widen it.
+LARGE = 256
 
 
-class NarrowWeight(nn.Module):
-    """A matrix [R, C] in fewer bits; for int8 with the scale of each row, itself in 16 bits."""
+def narrowed(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """A matrix [R, C] in fewer bits; for int8 with the scale of each row [R, 1], itself in 16 bits."""
+    if dtype != torch.int8:
+        return (matrix.to(dtype),)
+    scale = (matrix.abs().amax(1, keepdim=True) / LARGEST_CODE).clamp(min=SMALLEST_SCALE).to(torch.float16)
+    codes = (matrix / scale.to(matrix.dtype)).round().clamp(-LARGEST_CODE, LARGEST_CODE)
+    return codes.to(dtype), scale
 
-    narrow: Tensor
+
+def widened(narrow: Tensor, scale: Tensor | None = None) -> Tensor:
+    """What `narrowed` made, or any rows of it, in float32 again."""
+    wide = narrow.to(torch.float32)
+    return wide if scale is None else wide * scale.to(torch.float32)
+
+
+class NarrowMatrix(nn.Module):
+    """Buffers that hold a weight in fewer bits."""
+
+    codes: Tensor
     scale: Tensor | None
 
     def __init__(self, weight: Tensor, dtype: torch.dtype) -> None:
         super().__init__()
-        scale = None
-        if dtype == torch.int8:
-            scale = (weight.abs().amax(1, keepdim=True) / LARGEST_CODE).clamp(min=1e-7).to(torch.float16)
-            weight = (weight / scale.to(weight.dtype)).round().clamp(-LARGEST_CODE, LARGEST_CODE)
-        self.register_buffer("narrow", weight.to(dtype))
-        self.register_buffer("scale", scale)
-
-    def forward(self) -> Tensor:
-        return self.rows(lambda stored: stored)
-
-    def rows(self, pick: Callable[[Tensor], Tensor]) -> Tensor:
-        """What `pick` takes of the rows, widened."""
-        wide = pick(self.narrow).to(torch.float32)
-        return wide if self.scale is None else wide * pick(self.scale).to(torch.float32)
+        codes, *scale = narrowed(weight.detach(), dtype)
+        self.register_buffer("codes", codes)
+        self.register_buffer("scale", scale[0] if scale else None)
 
 
-class NarrowEmbedding(nn.Module):
+class NarrowEmbedding(NarrowMatrix):
     """An embedding that widens the rows it is asked for and no others."""
 
     def __init__(self, embedding: nn.Embedding, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.table = NarrowWeight(embedding.weight.detach(), dtype)
+        super().__init__(embedding.weight, dtype)
 
     def forward(self, index: Tensor) -> Tensor:
-        return self.table.rows(lambda stored: stored[index])
+        return widened(self.codes[index], None if self.scale is None else self.scale[index])
 
 
-class NarrowLinear(nn.Module):
+class NarrowLinear(NarrowMatrix):
     """A linear layer whose weight is narrow; its bias, a row of few numbers, stays as it is."""
 
     def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
-        super().__init__()
+        super().__init__(linear.weight, dtype)
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        self.matrix = NarrowWeight(linear.weight.detach(), dtype)
         self.bias = linear.bias
 
     @property
     def weight(self) -> Tensor:
-        return self.matrix.forward()
+        return widened(self.codes, self.scale)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return functional.linear(inputs, self.weight, self.bias)
 
 
-PRECISIONS = {"int8": torch.int8, "bf16": torch.bfloat16, "fp16": torch.float16}
+class Widened(nn.Module):
+    """Stands in for a matrix that a module keeps as a buffer: it is stored narrow, and wide to whoever reads it."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._dtype = dtype
+
+    def right_inverse(self, wide: Tensor) -> tuple[Tensor, ...]:
+        return narrowed(wide, self._dtype)
+
+    def forward(self, *stored: Tensor) -> Tensor:
+        return widened(*stored)
 
 
 def quantize(module: nn.Module, precision: str) -> None:
-    """Narrow every table and linear layer below `module`, in place; norms, biases and single numbers stay float32."""
-    if precision not in PRECISIONS:
-        raise BadSettings(f"no precision {precision!r}; choose one of: {', '.join(PRECISIONS)}")
+    """Narrow every table, linear layer and large buffer below `module`, in place; what is small stays float32."""
     dtype = PRECISIONS[precision]
     for name, child in list(module.named_children()):
         if isinstance(child, nn.Embedding):
             setattr(module, name, NarrowEmbedding(child, dtype))
         elif isinstance(child, nn.Linear):
             setattr(module, name, NarrowLinear(child, dtype))
-        else:
+        elif not isinstance(child, NarrowEmbedding | NarrowLinear):
             quantize(child, precision)
+    for name, buffer in list(module.named_buffers(recurse=False)):
+        if buffer.is_floating_point() and buffer.ndim == MATRIX and buffer.numel() >= LARGE:
+            parametrize.register_parametrization(module, name, Widened(dtype), unsafe=True)
     module.eval()
