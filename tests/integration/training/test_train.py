@@ -21,18 +21,6 @@ SIZES = ({"B": 1, "L": 1, "C": 1, "N": 1}, {"B": 3, "L": 7, "C": 50, "N": 9}, {"
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data") / "synthetic"
-    synthesize(users=200, items=100, events=5_000, seed=3).write(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def release(data, tmp_path_factory):
-    return train(data, tmp_path_factory.mktemp("releases"), preset="quick", seed=7, threads=1)
-
-
-@pytest.fixture(scope="module")
 def manifest(release):
     return verify(release)
 

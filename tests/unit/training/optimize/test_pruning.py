@@ -9,8 +9,7 @@ from banquet.core.errors import BadSettings
 from banquet.training.optimize.pruning import most_important, pruned
 from banquet.training.optimize.shapes import dense_parameters, pruned_shape, student_shape
 from banquet.training.optimize.units import axes_of, groups_of, weights_of_units
-
-from .conftest import SHAPE, answers, make_ranker
+from tests.unit.training.optimize.conftest import SHAPE, answers, make_ranker
 
 
 def masked(ranker, shape):

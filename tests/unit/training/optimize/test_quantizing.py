@@ -8,8 +8,7 @@ from torch import nn
 
 from banquet.training.models.retrieval import HistoryEncoder
 from banquet.training.optimize.quantizing import PRECISIONS, narrowed, quantize, widened
-
-from .conftest import answers
+from tests.unit.training.optimize.conftest import answers
 
 CLOSE = {"int8": 0.03, "bf16": 0.03, "fp16": 0.003}
 
