@@ -82,7 +82,7 @@ def _ranker(manifest: Manifest, programs: Programs) -> Ranker:
         ranker_shape(manifest.schema, preset_named(manifest.preset).ranking),
         item_dim=weights["items.ids.weight"].shape[1],
         user_dim=len(weights["user.constant"]),
-        attention_dim=len(weights["pooling.queries.weight"]),
+        attention_dim=len(weights.get("pooling.queries.weight", ())),
         cross_layers=crosses,
         cross_rank=len(weights["crosses.0.down.weight"]) if crosses else 0,
         hidden=tuple(len(weights[f"deep.{layer}.weight"]) for layer in range(_count(weights, "deep"))),

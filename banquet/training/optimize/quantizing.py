@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils import parametrize
 
 PRECISIONS = {"int8": torch.int8, "bf16": torch.bfloat16, "fp16": torch.float16}
 LARGEST_CODE = 127
@@ -74,18 +73,18 @@ class NarrowLinear(NarrowMatrix):
         return functional.linear(inputs, self.weight, self.bias)
 
 
-class Widened(nn.Module):
-    """Stands in for a matrix that a module keeps as a buffer: it is stored narrow, and wide to whoever reads it."""
+def store_narrow(module: nn.Module, name: str, dtype: torch.dtype) -> None:
+    """Keep a matrix that a module has as a buffer in fewer bits; to whoever reads it under its name, it is wide.
 
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        self._dtype = dtype
-
-    def right_inverse(self, wide: Tensor) -> tuple[Tensor, ...]:
-        return narrowed(wide, self._dtype)
-
-    def forward(self, *stored: Tensor) -> Tensor:
-        return widened(*stored)
+    As `torch.nn.utils.parametrize` does it, which allows no buffer called `keys`.
+    """
+    codes, *scale = narrowed(getattr(module, name), dtype)
+    delattr(module, name)
+    module.register_buffer(f"{name}_codes", codes)
+    module.register_buffer(f"{name}_scale", scale[0] if scale else None)
+    read = property(lambda self: widened(getattr(self, f"{name}_codes"), getattr(self, f"{name}_scale")))
+    kind = type(module)
+    module.__class__ = type(kind.__name__, (kind,), {name: read})
 
 
 def quantize(module: nn.Module, precision: str) -> None:
@@ -100,5 +99,5 @@ def quantize(module: nn.Module, precision: str) -> None:
             quantize(child, precision)
     for name, buffer in list(module.named_buffers(recurse=False)):
         if buffer.is_floating_point() and buffer.ndim == MATRIX and buffer.numel() >= LARGE:
-            parametrize.register_parametrization(module, name, Widened(dtype), unsafe=True)
+            store_narrow(module, name, dtype)
     module.eval()
