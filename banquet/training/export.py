@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # The largest difference between torch and ONNX Runtime, beside a thousandth of the value.
 TOLERANCE = 1e-3
 # Constants of so many numbers are computed when exporting.
-FOLDED_AT_MOST = 64
+FOLDED_AT_MOST = 16
 MOST = {"B": 4096, "C": 65_536, "N": 100_000_000}
 
 
