@@ -69,6 +69,13 @@ class HistoryPooling(nn.Module):
         self.queries = nn.Linear(item_dim, dim, bias=False) if dim else None
         self.keys = nn.Linear(item_dim, dim, bias=False) if dim else None
 
+    def joint_keys(self) -> Tensor | None:
+        """Keys [S, S] that take a candidate as its own query, scaled; None without attention."""
+        if self.queries is None or self.keys is None:
+            return None
+        joint: Tensor = self.queries.weight.T @ self.keys.weight * self.keys.out_features**-0.5
+        return joint
+
     def forward(self, history: Tensor, mask: Tensor, candidates: Tensor) -> Tensor:
         """`mask` [B, 1 or C, L] says which part of the history each candidate may see; nothing gives zeros."""
         if self.queries is None or self.keys is None:

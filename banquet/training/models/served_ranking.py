@@ -23,7 +23,7 @@ class ServedRanker(nn.Module):
     history's keys, which are few.
     """
 
-    keys: Tensor
+    keys: Tensor | None
     first: Tensor
     heads_of_crossed: Tensor
     heads_of_deep: Tensor
@@ -39,7 +39,7 @@ class ServedRanker(nn.Module):
         user, candidate, pooled, product, near = torch.arange(shape.crossed).tensor_split(tuple(accumulate(sizes)))
         order = torch.cat([user, pooled, product, near, candidate])
         weights = {
-            "keys": pooling.queries.weight.T @ pooling.keys.weight * pooling.keys.out_features**-0.5,
+            "keys": pooling.joint_keys(),
             "first": with_column(deep[0].weight[:, order], deep[0].bias),
             "heads_of_crossed": with_column(ranker.heads.weight[:, : shape.crossed][:, order], ranker.heads.bias),
             "heads_of_deep": ranker.heads.weight[:, shape.crossed :],
@@ -47,7 +47,7 @@ class ServedRanker(nn.Module):
             "score_scale": ranker.score_scale,
         }
         for name, weight in weights.items():
-            self.register_buffer(name, weight.detach().clone())
+            self.register_buffer(name, None if weight is None else weight.detach().clone())
         self.deep = ranker.deep[1:]
         self.crosses = nn.ModuleList(ServedCross(cross, crosses[at + 1 :], order) for at, cross in enumerate(crosses))
 
@@ -70,10 +70,14 @@ class ServedRanker(nn.Module):
     def _start(self, user: Tensor, history: Tensor, mask: Tensor, candidates: Tensor, retrieval_scores: Tensor) -> Tensor:
         """User, pooled history, its product with the candidate, retrieval score, candidate, 1."""
         had = history[..., : self.item_dim]
-        unseen = ((1.0 - mask) * UNSEEN)[..., None]
-        keys = torch.cat([functional.linear(had, self.keys), had.new_zeros(*had.shape[:2], self.activity), unseen], -1)
-        weights = torch.softmax(candidates @ keys.transpose(1, 2), -1)
-        pooled = weights @ (had * mask.amax(1)[:, None, None])
+        if self.keys is None:
+            evenly = mask[:, None] / mask.sum(-1)[:, None, None].clamp(min=1.0)
+            pooled = (evenly @ had).expand(-1, candidates.shape[1], -1)
+        else:
+            unseen = ((1.0 - mask) * UNSEEN)[..., None]
+            keys = torch.cat([functional.linear(had, self.keys), had.new_zeros(*had.shape[:2], self.activity), unseen], -1)
+            weights = torch.softmax(candidates @ keys.transpose(1, 2), -1)
+            pooled = weights @ (had * mask.amax(1)[:, None, None])
         near = ((retrieval_scores - self.score_mean) / self.score_scale)[..., None]
         product = pooled * candidates[..., : self.item_dim]
         return torch.cat([user[:, None].expand(-1, candidates.shape[1], -1), pooled, product, near, candidates], -1)
