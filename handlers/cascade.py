@@ -23,7 +23,7 @@ class CascadeHandler:
     """Finds the best items for each query of a job and scores them with the ranking model; the order stays the retrieval's.
 
     history [B, L], seen [B, S], limit [B, 1], user_categories [B, Uc], user_numbers [B, Un] -> rows int32 [B, K], retrieval
-    scores float32 [B, K], ranking float32 [B, K], user_vector float32 [B, d].
+    scores float32 [B, K], ranking float32 [B, K], user_vector float32 [B, M * d].
     """
 
     inputs: tuple[str, ...] = ("history", "seen", "limit", "user_categories", "user_numbers")
@@ -34,7 +34,7 @@ class CascadeHandler:
 
     def work(self, worker: Worker) -> None:
         self._worker = worker
-        self._retriever = Retriever(self._worker.graphs["history_encoder"])
+        self._retriever = Retriever(self._worker.graphs["history_encoder"], self._worker.indexes)
         self._ranker = Ranker(self._worker.graphs["ranker"])
 
     def handle(self, requests: list[Mapping[str, object]], _context: Context) -> list[bytes]:
@@ -49,5 +49,5 @@ class CascadeHandler:
             "rows": items.rows_of(slots),
             "scores": scores.cpu().numpy(),
             "ranking": ranking.cpu().numpy(),
-            "user_vector": user_vectors.cpu().numpy(),
+            "user_vector": user_vectors.flatten(1).cpu().numpy(),
         }

@@ -33,8 +33,8 @@ class ResidentItems:
 
     `vectors` float32 [S, d] and `features` [S, F] (None where no ranking model lives) are the lines. `slots` int64 [N + 1] has
     each row's, and slot 0, a line of zeros, for row -1. `rows` int64 [S] says whose line a slot is, -1 for no item of this
-    version. `hidden` int64 are the slots never to be found: those, and items that are not available. `catalogue` is what it was
-    made of. `encoded` says how many items went through the models for it.
+    version. `shown` bool [S] tells the slots that may be found: not those, and no item that is not available; `hidden` int64 are
+    the others. `catalogue` is what it was made of. `encoded` says how many items went through the models for it.
     """
 
     version: str
@@ -43,6 +43,7 @@ class ResidentItems:
     features: Tensor | None
     slots: Tensor
     rows: Tensor
+    shown: Tensor
     hidden: Tensor
     catalogue: CatalogueFile
     encoded: int = 0
@@ -108,8 +109,9 @@ class ItemSide:
     ) -> ResidentItems:
         """The lines of the version before, and behind them those of what changed; the very same ones if nothing did."""
         if old_rows is None and not len(changed):
-            hidden = _hidden(catalogue, before.slots, before.rows)
-            return replace(before, version=catalogue.version, hidden=hidden, catalogue=catalogue, encoded=0)
+            shown = _shown(catalogue, before.slots, before.rows)
+            hidden = (~shown).nonzero()[:, 0]
+            return replace(before, version=catalogue.version, shown=shown, hidden=hidden, catalogue=catalogue, encoded=0)
         tables, slots = before.tables, torch.cat([_kept(before, old_rows), before.slots[-1:]])
         if len(changed):
             slots[torch.from_numpy(changed).to(slots.device)] = tables.append(*self._lines(self._inputs(catalogue, changed)))
@@ -137,17 +139,17 @@ def _in_order(catalogue: CatalogueFile, vectors: Tensor, features: Tensor | None
 def _resident(catalogue: CatalogueFile, tables: Tables, slots: Tensor, *, encoded: int) -> ResidentItems:
     rows = torch.full((tables.used,), -1, dtype=torch.int64, device=slots.device)
     rows[slots[:-1]] = torch.arange(len(slots) - 1, device=slots.device)
-    hidden = _hidden(catalogue, slots, rows)
-    return ResidentItems(catalogue.version, tables, tables.vectors, tables.features, slots, rows, hidden, catalogue, encoded)
+    shown = _shown(catalogue, slots, rows)
+    lines, hidden = (tables.vectors, tables.features), (~shown).nonzero()[:, 0]
+    return ResidentItems(catalogue.version, tables, *lines, slots, rows, shown, hidden, catalogue, encoded)
 
 
-def _hidden(catalogue: CatalogueFile, slots: Tensor, rows: Tensor) -> Tensor:
-    nobodys = (rows < 0).nonzero()[:, 0]
+def _shown(catalogue: CatalogueFile, slots: Tensor, rows: Tensor) -> Tensor:
+    shown = rows >= 0
     available = catalogue.columns.get("available")
-    if available is None:
-        return nobodys
-    withheld = torch.from_numpy(np.flatnonzero(available.values == 0)).to(slots.device)
-    return torch.cat([nobodys, slots[withheld]])
+    if available is not None:
+        shown[slots[torch.from_numpy(np.flatnonzero(available.values == 0)).to(slots.device)]] = False
+    return shown
 
 
 def _over_all(graph: Graph, inputs: ItemInputs) -> Tensor:

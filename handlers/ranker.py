@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import embedding
 
 from handlers.gather import history_of
+from handlers.index.index import of_interests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +69,7 @@ class Ranker:
 
 
 def retrieval_scores(items: ResidentItems, user_vectors: NDArray[np.float32], slots: Tensor) -> Tensor:
-    """The retrieval model's dot product for given candidates, [B, C]; 0 where a slot is 0."""
+    """The retrieval model's score of given candidates, [B, C], with users of M vectors [B, M * d]; 0 where a slot is 0."""
     users = torch.from_numpy(user_vectors.astype(np.float32)).to(items.device)
-    return (embedding(slots, items.vectors) @ users[:, :, None])[:, :, 0]
+    users = users.view(len(users), -1, items.vectors.shape[1])
+    return of_interests((embedding(slots, items.vectors) @ users.mT).mT, users)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class RankingHandler:
     """Scores candidates for each query of a job.
 
-    history [B, L], user_categories [B, Uc], user_numbers [B, Un], user_vector [B, d], rows [B, C] -> scores float32 [B, C].
+    history [B, L], user_categories [B, Uc], user_numbers [B, Un], user_vector [B, M * d], rows [B, C] -> scores float32 [B, C].
     """
 
     inputs: tuple[str, ...] = ("history", "user_categories", "user_numbers", "user_vector", "rows")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from banquet.wire.manifest_file import GOLDEN, BadManifest, Manifest, check_file, read_manifest
+from banquet.wire.manifest_file import GOLDEN, BadManifest, Manifest, check_file, read_manifest, user_vector_size
 from banquet.wire.tensors import unpack
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ class ReleaseFiles:
     @property
     def version(self) -> str:
         return self.manifest.version
+
+    @property
+    def user_vector_size(self) -> int:
+        """Of all the vectors that the history encoder gives of one user, one behind the other."""
+        return user_vector_size(self._golden)
 
     def onnx(self, graph: str) -> Path:
         return self._folder / "graphs" / f"{graph}.onnx"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
-import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, Lock, Thread
@@ -14,6 +11,7 @@ from typing import TYPE_CHECKING
 from banquet.wire.catalogue_file import BadCatalogue, CatalogueReader, catalogue_path, read_pointer
 from banquet.wire.schema import SchemaMismatch
 from handlers.job import JobRefused
+from handlers.nice import be_nice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +31,6 @@ KEPT = 2
 # Versions that jobs asked for a moment ago stay beyond that, up to so many.
 MOST_KEPT = 4
 IN_USE_S = 2.0
-# Loading must not cost a job: on Linux a thread can be nicer than its process.
-NICENESS = 5
 
 
 class ResidentCatalogues:
@@ -55,7 +51,7 @@ class ResidentCatalogues:
         # Loads under way, and those that failed a moment ago with the time they were asked for.
         self._loads: dict[str, tuple[float, Future[ResidentItems]]] = {}
         self._lock = Lock()
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="catalogue-loader", initializer=_be_nice)
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="catalogue-loader", initializer=be_nice)
         self._stopped = Event()
         self._follower = Thread(target=self._follow, name="catalogue-follower", daemon=True)
 
@@ -149,9 +145,3 @@ class ResidentCatalogues:
             del held[old]
         self._asked_at_s = {known: at_s for known, at_s in self._asked_at_s.copy().items() if known in held}
         return held
-
-
-def _be_nice() -> None:
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class RetrievalHandler:
     """Finds the best items for each query of a job.
 
-    history [B, L], seen [B, S], limit [B, 1] -> rows int32 [B, K] best first, scores float32 [B, K], user_vector float32 [B, d].
+    history [B, L], seen [B, S], limit [B, 1] -> rows int32 [B, K] best first, scores float32 [B, K], user_vector float32 [B, M * d],
+    the M vectors that the history encoder gives of a user.
     """
 
     inputs: tuple[str, ...] = ("history", "seen", "limit")
@@ -31,7 +32,7 @@ class RetrievalHandler:
 
     def work(self, worker: Worker) -> None:
         self._worker = worker
-        self._retriever = Retriever(self._worker.graphs["history_encoder"])
+        self._retriever = Retriever(self._worker.graphs["history_encoder"], self._worker.indexes)
 
     def handle(self, requests: list[Mapping[str, object]], _context: Context) -> list[bytes]:
         return [self._worker.answer(request, self.predict) for request in requests]
@@ -39,4 +40,8 @@ class RetrievalHandler:
     def predict(self, job: Job, items: ResidentItems) -> dict[str, NDArray[Any]]:
         user_vectors = self._retriever.user_vectors(items, history_slots(items, job["history"]))
         slots, scores = self._retriever.best(items, user_vectors, job["seen"], job["limit"])
-        return {"rows": items.rows_of(slots), "scores": scores.cpu().numpy(), "user_vector": user_vectors.cpu().numpy()}
+        return {
+            "rows": items.rows_of(slots),
+            "scores": scores.cpu().numpy(),
+            "user_vector": user_vectors.flatten(1).cpu().numpy(),
+        }

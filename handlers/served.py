@@ -10,6 +10,8 @@ import torch
 from handlers.engines.choice import AUTO, choose
 from handlers.engines.eager import CPU
 from handlers.engines.precision import FP32
+from handlers.index.keeper import IndexKeeper
+from handlers.index.plan import read_plan
 from handlers.items import ItemSide
 from handlers.job import Input
 from handlers.release_files import ReleaseFiles
@@ -18,6 +20,12 @@ from handlers.resident import ResidentCatalogues
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from banquet.wire.catalogue_file import CatalogueFile
+    from handlers.items import ResidentItems
+
+# Who runs this graph looks for items.
+RETRIEVES = "history_encoder"
 
 
 class ServedRelease:
@@ -49,20 +57,26 @@ class ServedRelease:
             self.about["instead_of"] = loaded.instead_of
         self.inputs = _inputs(release)
         self.category_sizes = [len(feature.vocabulary) for feature in release.manifest.schema.user if feature.kind == "category"]
-        self.catalogues = ResidentCatalogues(catalogue_folder, ItemSide(release.manifest.schema, loaded.graphs).encode)
+        self.indexes = IndexKeeper(read_plan(folder) if RETRIEVES in graphs else None, threads)
+        self._items = ItemSide(release.manifest.schema, loaded.graphs)
+        self.catalogues = ResidentCatalogues(catalogue_folder, self._resident)
         self.catalogues.start()
+
+    def _resident(self, catalogue: CatalogueFile, before: ResidentItems | None) -> ResidentItems:
+        items = self._items.encode(catalogue, before)
+        self.indexes.follow(items)
+        return items
 
 
 def _inputs(release: ReleaseFiles) -> list[Input]:
     schema = release.manifest.schema
     kinds = [feature.kind for feature in schema.user]
-    vectors = release.golden("item_encoder")[1]["vectors"]
     return [
         Input("history", np.int32, at_most=schema.history_length),
         Input("seen", np.int32),
         Input("limit", np.int32, columns=1),
         Input("user_categories", np.int32, columns=kinds.count("category")),
         Input("user_numbers", np.float32, columns=kinds.count("number")),
-        Input("user_vector", np.float32, columns=vectors.shape[1]),
+        Input("user_vector", np.float32, columns=release.user_vector_size),
         Input("rows", np.int32),
     ]

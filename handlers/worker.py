@@ -53,6 +53,7 @@ class Worker:
     def __init__(self, served: ServedRelease, inputs: Sequence[str], *, alone: bool = False) -> None:
         self.graphs = served.graphs
         self.catalogues = served.catalogues
+        self.indexes = served.indexes
         self._about = served.about
         self._inputs = [known for known in served.inputs if known.name in inputs]
         self._category_sizes = served.category_sizes
@@ -105,7 +106,8 @@ class Worker:
             log.critical("the GPU has failed; this worker ends", exc_info=True)
             os._exit(EXIT_DEVICE_LOST)
         model_ms = (time.perf_counter() - began_s) * 1e3
-        return encode(arrays, {**self._about, "catalogue": items.version, "model_ms": f"{model_ms:.3f}"})
+        about = {"catalogue": items.version, "index": self.indexes.of(items).name, "model_ms": f"{model_ms:.3f}"}
+        return encode(arrays, self._about | about)
 
     def _check_values(self, job: Job, items: ResidentItems) -> None:
         for name in ("history", "seen", "rows"):

@@ -3,16 +3,18 @@
 MAR-INF/MANIFEST.json   what TorchServe reads; the release and the sha256 of every other entry
 <model>.py              the handler, imported by bare name
 handlers/, banquet/     the code it needs
-release/                the part of the release it runs
+release/                the part of the release it runs, and how its items are looked up
 model-config.yaml       how TorchServe runs it
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from banquet.core.errors import BadRelease
 from banquet.releases import mar
 from banquet.releases.manifest import verify as verify_release
 from banquet.wire.manifest_file import MANIFEST
@@ -23,6 +25,8 @@ MODELS = {
     "ranking": ("item_encoder", "ranker_items", "ranker"),
     "cascade": ("item_encoder", "history_encoder", "ranker_items", "ranker"),
 }
+# Handlers with this graph look for items.
+RETRIEVES = "history_encoder"
 # Queue and number of workers are the server's to set; whatever stands here would override it. Time-outs must stand here: of an
 # archive whose configuration names none, TorchServe waits 120 s, whatever the server's default says.
 CONFIG = b"""\
@@ -46,17 +50,39 @@ class Built:
     written: bool
 
 
-def build(release: Path, model_store: Path) -> list[Built]:
-    """Archive a release for every model. Raises `BadRelease` when the release is not as it was sealed."""
+def build(release: Path, model_store: Path, codes: str = "int8") -> list[Built]:
+    """Archive a release for every model; `codes` says how lines are stored in an index of lists.
+
+    Raises `BadRelease` when the release is not as it was sealed.
+    """
     manifest = verify_release(release)
     model_store.mkdir(parents=True, exist_ok=True)
+    paths = {model: model_store / f"{model}-{manifest.version}.mar" for model in MODELS}
+    index = {f"release/{name}": content for name, content in _index(release, paths["retrieval"], codes).items()}
     built = []
     for model, graphs in MODELS.items():
         files = {f"release/{name}": release / name for name in (MANIFEST, *manifest.files_for(graphs))}
-        entries = {**files, **_code(model), mar.CONFIG_FILE: CONFIG}
-        path = model_store / f"{model}-{manifest.version}.mar"
+        looked_up = index if RETRIEVES in graphs else {}
+        entries = {**files, **looked_up, **_code(model), mar.CONFIG_FILE: CONFIG}
+        path = paths[model]
         built.append(Built(model, path, mar.write(path, model, manifest.version, manifest.created_at, entries)))
     return built
+
+
+def _index(release: Path, built_before: Path, codes: str) -> dict[str, bytes]:
+    """How items are looked up, as decided when the archive was built before, or by trying: which takes a while for many items."""
+    from banquet.releases.index_plan import planned  # noqa: PLC0415 - seconds of torch, which nobody else here needs
+    from handlers.index.plan import ARRAYS, FACTS  # noqa: PLC0415 - as above
+
+    if built_before.exists():
+        try:
+            kept = {name: mar.read(built_before, f"release/{name}") for name in (FACTS, ARRAYS)}
+            if json.loads(kept[FACTS])["codes"] == codes:
+                return kept
+        except (BadRelease, ValueError, KeyError):
+            # Of another Banquet, damaged, or without lists: decided anew.
+            pass
+    return planned(release, codes)
 
 
 def _code(model: str) -> dict[str, Path | bytes]:

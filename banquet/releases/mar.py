@@ -89,6 +89,19 @@ def verify(path: Path) -> Archive:
     return archive
 
 
+def read(path: Path, name: str) -> bytes:
+    """One entry of an archive. Raises `BadRelease` when it is missing or not as it was built."""
+    expected = inspect(path).files.get(name)
+    try:
+        with zipfile.ZipFile(path) as zipped:
+            content = zipped.read(name)
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        raise BadRelease(f"{path}: {name} cannot be read ({error}); build the archive again") from error
+    if _sha256(content) != expected:
+        raise BadRelease(f"{path}: {name} changed; build the archive again")
+    return content
+
+
 def _still_is(archive: Archive) -> bool:
     try:
         return verify(archive.path) == archive

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 MANIFEST = "manifest.json"
 ITEMS = "items.safetensors"
 GOLDEN = "golden.safetensors"
@@ -89,6 +91,12 @@ def read_manifest(folder: Path) -> Manifest:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise BadManifest(f"{path}: has no usable {error}; train again") from error
+
+
+def user_vector_size(golden: Mapping[str, NDArray[Any]]) -> int:
+    """How many numbers the history encoder of a golden batch gives of one user: of one vector, or of several."""
+    users = golden["history_encoder/out/user_vector"]
+    return int(users[0].size)
 
 
 def check_file(folder: Path, name: str, expected_sha256: str) -> None:

@@ -82,7 +82,13 @@ def _rankings(release: ReleaseFiles, computed: Mapping[str, Array]) -> list[tupl
     if "ranker/scores" in computed:
         found.append(("ranker/scores", computed["ranker/scores"], release.golden("ranker")[1]["scores"]))
     if "history_encoder/user_vector" in computed and "item_encoder/vectors" in computed:
-        got = computed["history_encoder/user_vector"] @ computed["item_encoder/vectors"].T
+        got = _products(computed["history_encoder/user_vector"], computed["item_encoder/vectors"])
         users, items = release.golden("history_encoder")[1]["user_vector"], release.golden("item_encoder")[1]["vectors"]
-        found.append(("retrieval", got, users @ items.T))
+        found.append(("retrieval", got, _products(users, items)))
     return found
+
+
+def _products(users: Array, items: Array) -> Array:
+    """Users [B, d], or [B, M, d] with several vectors each, by items [N, d]: the largest product, [B, N]."""
+    products = users @ items.T
+    return products if users.ndim == 2 else products.max(axis=1)  # noqa: PLR2004 - [B, d]

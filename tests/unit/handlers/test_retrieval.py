@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from handlers import items, retriever
+from handlers import items
+from handlers.index import exact
 from tests.release_factory import make_catalogue
 from tests.unit.handlers.conftest import ITEMS, NEW_ITEMS, UNAVAILABLE
 from tests.unit.handlers.reference import Reference, job_of, some_queries
@@ -82,7 +83,7 @@ def test_a_batch_answers_as_its_queries_would_alone(serve, catalogue):
 
 def test_users_scored_in_parts_answer_the_same(serve, catalogue, catalogue_dir, monkeypatch):
     """A job too large for the bound on scores is done in parts."""
-    monkeypatch.setattr(retriever, "MAX_SCORES", 3 * N)
+    monkeypatch.setattr(exact, "MAX_SCORES", 3 * N)
     queries = some_queries(10, N)
     arrays, _ = serve("retrieval", catalogue)(retrieval_job(queries))
     assert_answers(arrays, queries, Reference(catalogue_dir, catalogue, ITEMS))
