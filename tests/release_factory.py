@@ -54,9 +54,11 @@ def make_schema(items: int = 60, history_length: int = 8) -> FeatureSchema:
     )
 
 
-def make_release(root: Path, *, items: int = 60, history_length: int = 8, seed: int = 0, dim: int = DIM) -> Path:
+def make_release(
+    root: Path, *, items: int = 60, history_length: int = 8, seed: int = 0, dim: int = DIM, interests: int = 1
+) -> Path:
     """A sealed release in `root/<version>`, in force there. Exporting takes seconds, once per process and arguments."""
-    made = _made(items, history_length, seed, dim)
+    made = _made(items, history_length, seed, dim, interests)
     place = root / made.name
     if not place.exists():
         copytree(made, place)
@@ -64,12 +66,12 @@ def make_release(root: Path, *, items: int = 60, history_length: int = 8, seed: 
     return place
 
 
-def make_modules(items: int = 60, seed: int = 0, dim: int = DIM) -> dict[str, nn.Module]:
+def make_modules(items: int = 60, seed: int = 0, dim: int = DIM, interests: int = 1) -> dict[str, nn.Module]:
     """The torch modules a release of the same arguments was exported from."""
     torch.manual_seed(seed)
     modules = {
         "item_encoder": ItemEncoder(items, dim, len(GENRES), 2),
-        "history_encoder": HistoryEncoder(dim),
+        "history_encoder": HistoryEncoder(dim, interests),
         "ranker_items": ItemEncoder(items, RANKER_DIM, len(GENRES), 2),
         "ranker": Ranker(2, 2, RANKER_DIM),
     }
@@ -77,7 +79,7 @@ def make_modules(items: int = 60, seed: int = 0, dim: int = DIM) -> dict[str, nn
 
 
 @lru_cache
-def _made(items: int, history_length: int, seed: int, dim: int) -> Path:
+def _made(items: int, history_length: int, seed: int, dim: int, interests: int) -> Path:
     folder = Path(mkdtemp(prefix="banquet-release-"))
     atexit.register(rmtree, folder, ignore_errors=True)
     making = folder / "making"
@@ -85,7 +87,7 @@ def _made(items: int, history_length: int, seed: int, dim: int) -> Path:
     (making / "programs").mkdir()
     schema = make_schema(items, history_length)
     rng = np.random.default_rng(seed)
-    modules = make_modules(items, seed, dim)
+    modules = make_modules(items, seed, dim, interests)
     models: dict[str, dict[str, Any]] = {}
     golden: dict[str, np.ndarray] = {}
     vectors = None
@@ -151,17 +153,21 @@ class ItemEncoder(nn.Module):
 
 
 class HistoryEncoder(nn.Module):
-    """Newer items count for more; positions count from the end."""
+    """Newer items count for more; positions count from the end. Each further interest sees a shorter past: [B, M, d] for M > 1."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, interests: int = 1) -> None:
         super().__init__()
         self.mix = nn.Linear(width, width)
+        self.interests = interests
 
     def forward(self, history: Tensor, mask: Tensor) -> Tensor:
         age = mask.flip(1).cumsum(1).flip(1)
-        weights = mask * torch.exp(-0.3 * age)
-        pooled = (history * weights.unsqueeze(2)).sum(1) / (weights.sum(1, keepdim=True) + 1e-6)
-        return pooled + torch.tanh(self.mix(pooled))
+        vectors = []
+        for interest in range(self.interests):
+            weights = mask * torch.exp(-0.3 * (1 + 2 * interest) * age)
+            pooled = (history * weights.unsqueeze(2)).sum(1) / (weights.sum(1, keepdim=True) + 1e-6)
+            vectors.append(pooled + torch.tanh(self.mix(pooled)))
+        return vectors[0] if self.interests == 1 else torch.stack(vectors, 1)
 
 
 class Ranker(nn.Module):

@@ -48,7 +48,7 @@ from banquet.stages.sources.popular import Popular
 from banquet.stages.sources.retrieval import Retrieval
 from banquet.stages.sources.similar import Similar
 from banquet.stages.vectors import ItemVectors
-from banquet.wire.manifest_file import ITEMS
+from banquet.wire.manifest_file import GOLDEN, ITEMS, user_vector_size
 from banquet.wire.tensors import unpack
 
 if TYPE_CHECKING:
@@ -202,10 +202,11 @@ def supervised(settings: Settings, number: int = 0) -> TorchServe:
 
 
 def read_vectors(release: Path, version: str) -> tuple[ItemVectors, int]:
-    """The item vectors of a release, and their size."""
+    """The item vectors of a release, and how many numbers its picture of a user has."""
     manifest = load(release)
     vectors = unpack((release / ITEMS).read_bytes())[0]["vectors"]
-    return ItemVectors(version, manifest.schema.item_ids, vectors), vectors.shape[1]
+    golden = unpack((release / GOLDEN).read_bytes())[0]
+    return ItemVectors(version, manifest.schema.item_ids, vectors), user_vector_size(golden)
 
 
 def _served_log(settings: Settings) -> ServedLog:

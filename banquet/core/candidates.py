@@ -21,7 +21,7 @@ class Candidates:
     """C items. `rows` int32 [C] in the query's catalogue; `scores` float32 [C] as their source gave them; `sources` int8 [C],
     positions in `source_names`; `ranking` float32 [C], NaN where the ranking model has not been asked.
 
-    `user_vector` float32 [d] is the retrieval model's picture of the user, which the ranking model takes as an input.
+    `user_vector` float32 [M * d] is the retrieval model's picture of the user, of M vectors, which the ranking model takes, too.
     """
 
     rows: Rows

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 class Reference:
-    def __init__(self, folder: Path, version: str, items: int) -> None:
-        self.modules = make_modules(items)
+    def __init__(self, folder: Path, version: str, items: int, interests: int = 1) -> None:
+        self.modules = make_modules(items, interests=interests)
+        self.interests = interests
         catalogue = read_catalogue(folder, version)
         self.available = catalogue.columns["available"].values
         encoded = make_schema(items).encode_items(catalogue.ids.to_list(), catalogue.columns)
@@ -27,15 +28,20 @@ class Reference:
 
     @torch.no_grad()
     def user_vector(self, history: list[int]) -> torch.Tensor:
+        """One vector, or as many as the user has interests, one behind the other."""
         if not history:
-            return torch.zeros(self.vectors.shape[1])
-        return self.modules["history_encoder"](self.vectors[history][None], torch.ones(1, len(history)))[0]
+            return torch.zeros(self.interests * self.vectors.shape[1])
+        return self.modules["history_encoder"](self.vectors[history][None], torch.ones(1, len(history))).flatten()
+
+    def affinity(self, history: list[int]) -> torch.Tensor:
+        """The retrieval score of every item: the largest of the products with the user's vectors."""
+        return (self.vectors @ self.user_vector(history).view(self.interests, -1).T).amax(1)
 
     def retrieval(self, history: list[int], seen: list[int], limit: int) -> tuple[list[int], list[float]]:
         """The best rows and their scores."""
         if not history:
             return [], []
-        scores = (self.vectors @ self.user_vector(history)).tolist()
+        scores = self.affinity(history).tolist()
         allowed = [row for row in range(len(scores)) if self.available[row] and row not in seen]
         best = sorted(allowed, key=lambda row: -scores[row])[:limit]
         return best, [scores[row] for row in best]
@@ -47,7 +53,7 @@ class Reference:
             return []
         # The ranker has no notion of an empty history: it is one step of padding.
         features = self.features[history][None] if history else torch.zeros(1, 1, self.features.shape[1])
-        affinity = self.vectors[rows] @ self.user_vector(history)
+        affinity = self.affinity(history)[rows]
         scores = self.modules["ranker"](
             torch.tensor([categories]),
             torch.tensor([numbers]),
