@@ -10,7 +10,7 @@ from banquet.features.project.layout import LAYOUT_FILE, Layout
 from bench.features.big_store import activity, item_id, text, texts, view_of, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from banquet.wire.schema import Feature, FeatureSchema
@@ -29,8 +29,15 @@ COUNTERS = {
 TYPES = {"category": "STRING", "categories": "STRING_LIST", "number": "DOUBLE"}
 
 
-def fill(store: BigSqlite, layout: Layout, schema: FeatureSchema, items: int, catalogue: Path) -> None:
-    """Items i0.. and users u0.. with histories, and the layout that says how they lie."""
+def fill(
+    store: BigSqlite,
+    layout: Layout,
+    schema: FeatureSchema,
+    items: int,
+    catalogue: Path,
+    histories: Callable[[int], list[int]] | None = None,
+) -> None:
+    """Items i0.. and users u0.. with histories (of any items, unless told), and the layout that says how they lie."""
     draw = random.Random(7)
     catalogue.mkdir(parents=True)
     (catalogue / LAYOUT_FILE).write_text(layout.to_json())
@@ -41,8 +48,8 @@ def fill(store: BigSqlite, layout: Layout, schema: FeatureSchema, items: int, ca
     for view in layout.users:
         rows = [(f"u{number}", _cells(draw, view.features, known, number)) for number in range(USERS)]
         store.write(view.name, iter(rows))
-    histories = ((f"u{n}", {"history": texts([item_id(draw.randrange(items)) for _ in range(HISTORY)])}) for n in range(USERS))
-    store.write("user_activity", histories)
+    of_user = histories or (lambda _: [draw.randrange(items) for _ in range(HISTORY)])
+    store.write("user_activity", ((f"u{n}", {"history": texts([item_id(item) for item in of_user(n)])}) for n in range(USERS)))
     store.share()
 
 

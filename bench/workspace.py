@@ -37,6 +37,12 @@ def prepare(arguments: Namespace) -> Settings:
     return settings
 
 
+def with_release(arguments: Namespace) -> Settings:
+    """The same when nothing but a release is needed: one that the settings name is taken as it is."""
+    settings = read_settings(arguments.settings)
+    return settings if settings.release else prepare(arguments)
+
+
 def draw_requests(settings: Settings, users: int, limit: int, placement: str = PLACEMENT) -> list[bytes]:
     """One per user of the dataset drawn, at the placement."""
     known = pq.read_table(settings.workspace / "data" / "users.parquet", columns=["user_id"])["user_id"].to_pylist()

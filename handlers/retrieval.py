@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class RetrievalHandler:
     """Finds the best items for each query of a job.
 
-    history [B, L], seen [B, S], limit [B, 1] -> rows int32 [B, K] best first, scores float32 [B, K], user_vector float32 [B, M * d],
-    the M vectors that the history encoder gives of a user.
+    history [B, L], seen [B, S], limit [B, 1] -> rows int32 [B, K] best first, scores float32 [B, K], user_vector float32
+    [B, M * d], the M vectors that the history encoder gives of a user.
     """
 
     inputs: tuple[str, ...] = ("history", "seen", "limit")

@@ -153,7 +153,7 @@ class ItemEncoder(nn.Module):
 
 
 class HistoryEncoder(nn.Module):
-    """Newer items count for more; positions count from the end. Each further interest sees a shorter past: [B, M, d] for M > 1."""
+    """Newer items count for more; positions count from the end. Each further interest sees a shorter past, [B, M, d]."""
 
     def __init__(self, width: int, interests: int = 1) -> None:
         super().__init__()

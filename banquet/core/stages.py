@@ -21,12 +21,14 @@ class ModelRun:
     """What a model call cost and who ran it; zero and empty for stages without a model.
 
     `instead_of` names the better backend that this one stands in for.
+    `index` says how items were looked up, where they were.
     """
 
     release: str = ""
     backend: str = ""
     model_ms: float = 0.0
     instead_of: str = ""
+    index: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ def read_answer(model: str, payload: bytes) -> StackedAnswer:
     if "error" in about:
         raise StageFailed(about["error"], about.get("detail", ""))
     try:
-        model_ms = float(about.get("model_ms", 0.0))
-        run = ModelRun(about.get("release", ""), about.get("backend", ""), model_ms, about.get("instead_of", ""))
+        ran = {name: about.get(name, "") for name in ("release", "backend", "instead_of", "index")}
+        run = ModelRun(**ran, model_ms=float(about.get("model_ms", 0.0)))
     except ValueError as error:
         raise StageFailed(MODEL_ERROR, f"{model} says it took {about['model_ms']!r} ms") from error
     return StackedAnswer(outputs, run)

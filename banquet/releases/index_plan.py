@@ -1,4 +1,4 @@
-"""How a release's items are looked up: whether all of them, or lists of them; decided by trying it when its archives are built."""
+"""How a release's items are looked up: all of them or lists of them, as found out by trying when archives are built."""
 
 from __future__ import annotations
 

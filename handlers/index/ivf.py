@@ -93,6 +93,11 @@ class Ivf:
         """The same lists, looked into in another number."""
         return Ivf(self._faiss, self.covered, self._lists, self.codes, probes, self._threads)
 
+    @property
+    def size_bytes(self) -> int:
+        """What its lists take: a code and a slot for each line."""
+        return int(self._faiss.ntotal * (self._faiss.code_size + 8))
+
     def best(self, lines: Lines, users: Tensor, seen: Tensor, k: int) -> tuple[Tensor, Tensor]:
         fetched = self._to_fetch(lines, seen, k)
         if not k or fetched > MANY * len(lines.vectors):

@@ -137,14 +137,14 @@ class IndexKeeper:
             if found >= LEAST_RECALL:
                 if index.probes > plan.probes:
                     log.warning(
-                        "the index of catalogue %s looks into %d lists, not %d, to find %.4f of the best %d; build the archive again",
+                        "the index of catalogue %s looks into %d lists, not %d, to find %.4f of the best %d; build the archive anew",
                         *(items.version, index.probes, plan.probes, found, exact.shape[1]),
                     )
                 return index
             if 2 * index.probes > len(plan.lists) // 2:
                 log.warning(
-                    "the index of catalogue %s finds %.4f of the best %d, %.2f is wanted; every item is looked at for every query:"
-                    " train again on the items of today",
+                    "the index of catalogue %s finds %.4f of the best %d, %.2f is wanted; every item is looked at for every"
+                    " query: train again on the items of today",
                     *(items.version, found, exact.shape[1], LEAST_RECALL),
                 )
                 return None

@@ -108,7 +108,7 @@ def test_more_lists_are_looked_into_when_too_little_is_found(keep, lines, planne
     with caplog.at_level(logging.WARNING):
         index = follow(keep(plan), version_of(Tables(lines.vectors[1:], None)))
     assert index.probes > 2
-    assert "build the archive again" in caplog.text
+    assert "build the archive anew" in caplog.text
 
 
 def test_an_index_that_finds_too_little_does_not_serve(keep, lines, planned, caplog):
