@@ -1,7 +1,7 @@
 """A release over as many items as wanted, out of one that was trained on fewer: its users, its ranking, more items like its own.
 
-An item is a point between two neighbours among the trained items' vectors, with noise of the trained vectors' own shape. With so much
-noise lists of 3,701 of them find as much as lists of the MovieLens release's own 3,701 (see bench/results/scale.json).
+An item is a point between two neighbours among the trained items' vectors, with noise of the trained vectors' own shape. With so
+much noise lists of 3,701 of them find as much as lists of the MovieLens release's own 3,701 (see bench/results/scale.json).
 """
 
 from __future__ import annotations

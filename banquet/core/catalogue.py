@@ -200,31 +200,45 @@ class Catalogue:
         texts = iter(vocabulary.take(codes[known]))
         return [next(texts) if has else None for has in known.tolist()]
 
-    def available(self) -> Mask:
-        """Which items may be shown, bool [N]; all of them when the catalogue does not say."""
+    def available(self, rows: Rows | None = None) -> Mask:
+        """Which items (some rows, or all N) may be shown, bool; all of them when the catalogue does not say."""
         column = self.file.columns.get("available")
-        return np.ones(len(self), np.bool_) if column is None else column.values.astype(np.bool_)
+        if column is None:
+            return np.ones(len(self) if rows is None else len(rows), np.bool_)
+        return (column.values if rows is None else column.values[rows]).astype(np.bool_)
 
-    def holds(self, name: str, values: Sequence[str]) -> Mask:
-        """Which items hold one of the values (as text, or as a number) in a column, bool [N]."""
+    def holds(self, name: str, values: Sequence[str], rows: Rows) -> Mask:
+        """Which of some rows hold one of the values (as text, or as a number) in a column, bool [len(rows)]."""
         column = self.column(name)
         wanted = set(values)
+        held, owner = _cells_of(column, rows)
         if column.vocabulary is None:
             numbers = [number for value in wanted if (number := as_number(value)) is not None]
-            hits: Mask = np.isin(column.values.astype(np.float64), numbers)
+            hits: Mask = np.isin(held.astype(np.float64), numbers)
         else:
             vocabulary = column.vocabulary
             words = self.once(
                 ("codes", name), [f"column:{name}"], lambda: {text: code for code, text in enumerate(vocabulary.to_list())}
             )
-            hits = np.isin(column.values, np.array([words[text] for text in wanted if text in words], np.int32))
-        if column.offsets is not None:
-            mask = np.zeros(len(self), np.bool_)
-            mask[np.repeat(np.arange(len(self)), np.diff(column.offsets))[hits]] = True
+            hits = np.isin(held, np.array([words[text] for text in wanted if text in words], np.int32))
+        if owner is not None:
+            mask = np.zeros(len(rows), np.bool_)
+            mask[owner[hits]] = True
             return mask
         if column.absent is not None:
-            hits &= column.absent == 0
+            hits &= column.absent[rows] == 0
         return hits
+
+
+def _cells_of(column: Column, rows: Rows) -> tuple[NDArray[np.generic], NDArray[np.intp] | None]:
+    """What some rows hold, one behind the other, and the place in `rows` each belongs to; None when each holds one."""
+    if column.offsets is None:
+        return column.values[rows], None
+    begins = column.offsets[rows]
+    lengths = column.offsets[rows.astype(np.intp) + 1] - begins
+    ends = np.cumsum(lengths)
+    within = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+    return column.values[np.repeat(begins, lengths) + within], np.repeat(np.arange(len(rows)), lengths)
 
 
 def as_number(text: str) -> float | None:

@@ -23,10 +23,9 @@ def seen_rows(query: Query) -> Rows:
     return rows[rows >= 0]
 
 
-def allowed(query: Query) -> Mask:
-    """Which items of the catalogue the query's exclusions, history and attribute filters leave, bool [N]."""
-    mask = np.ones(len(query.catalogue), np.bool_)
-    mask[seen_rows(query)] = False
+def allowed(query: Query, rows: Rows) -> Mask:
+    """Which of some rows the query's exclusions, history and attribute filters leave, bool [len(rows)]."""
+    mask = np.isin(rows, seen_rows(query), invert=True)
     for wanted in query.filters:
-        mask &= query.catalogue.holds(wanted.attribute, wanted.values)
+        mask &= query.catalogue.holds(wanted.attribute, wanted.values, rows)
     return mask

@@ -137,7 +137,8 @@ class IndexKeeper:
             if found >= LEAST_RECALL:
                 if index.probes > plan.probes:
                     log.warning(
-                        "the index of catalogue %s looks into %d lists, not %d, to find %.4f of the best %d; build the archive anew",
+                        "the index of catalogue %s looks into %d lists, not %d, to find %.4f of the best %d; build the archive"
+                        " anew",
                         *(items.version, index.probes, plan.probes, found, exact.shape[1]),
                     )
                 return index

@@ -19,5 +19,5 @@ class Attributes:
     def keep(self, query: Query, candidates: Candidates) -> Mask:
         mask = np.ones(len(candidates), np.bool_)
         for wanted in query.filters:
-            mask &= query.catalogue.holds(wanted.attribute, wanted.values)[candidates.rows]
+            mask &= query.catalogue.holds(wanted.attribute, wanted.values, candidates.rows)
         return mask

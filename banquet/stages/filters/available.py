@@ -15,4 +15,4 @@ class Available:
     name = "available"
 
     def keep(self, query: Query, candidates: Candidates) -> Mask:
-        return query.catalogue.column("available").values.astype(bool)[candidates.rows]
+        return query.catalogue.column("available").values[candidates.rows].astype(bool)

@@ -19,6 +19,4 @@ class Seen:
     name = "seen"
 
     def keep(self, query: Query, candidates: Candidates) -> Mask:
-        seen = np.zeros(len(query.catalogue), np.bool_)
-        seen[seen_rows(query)] = True
-        return ~seen[candidates.rows]
+        return np.isin(candidates.rows, seen_rows(query), invert=True)

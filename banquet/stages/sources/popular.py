@@ -45,13 +45,12 @@ class Popular:
         self._column = column
 
     async def find(self, query: Query) -> Found:
-        allows = allowed(query)
         ordered = self.first(query.catalogue)
-        picks = np.flatnonzero(allows[ordered.rows])[: self._limit]
+        picks = np.flatnonzero(allowed(query, ordered.rows))[: self._limit]
         if len(picks) < self._limit and not ordered.whole:
             # Cut only after what the filters would drop: this source must not run dry while the catalogue has something.
             ordered = self._whole(query.catalogue)
-            picks = np.flatnonzero(allows[ordered.rows])[: self._limit]
+            picks = np.flatnonzero(allowed(query, ordered.rows))[: self._limit]
         return Found(Candidates.of(self.name, ordered.rows[picks], ordered.counts[picks]), notes=ordered.notes)
 
     def first(self, catalogue: Catalogue) -> Ordered:

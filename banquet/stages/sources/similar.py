@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -10,11 +11,19 @@ from banquet.core.candidates import Candidates
 from banquet.core.errors import StageFailed
 from banquet.core.stages import Found, ModelRun
 from banquet.stages.user_rows import allowed
+from banquet.stages.vectors import FEW
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
     from banquet.core.candidates import Rows, Scores
+    from banquet.core.catalogue import Catalogue
     from banquet.core.query import Query
     from banquet.stages.vectors import ItemVectors
+
+    Look: TypeAlias = Callable[[Catalogue, int], tuple[Rows, Scores]]
 
 
 class Similar:
@@ -33,17 +42,24 @@ class Similar:
         row = int(query.catalogue.rows_of([anchor])[0])
         if row < 0:
             raise StageFailed("unknown_item")
-        vectors = self._vectors.of(query.catalogue)
-        if not vectors[row].any():
+        if not self._vectors.of(query.catalogue)[row].any():
             raise StageFailed("no_item_vector")
-        cosines = vectors @ vectors[row]
-        cosines[~(query.catalogue.available() & allowed(query))] = -np.inf
-        cosines[row] = -np.inf
-        nearest = _top(cosines, self._limit)
-        return Found(Candidates.of(self.name, nearest, cosines[nearest]), ModelRun(release=self._vectors.release))
+        if row in self._vectors.known(query.catalogue):
+            rows, cosines = self._vectors.near(query.catalogue, row)
+        else:
+            rows, cosines = await self._look(self._vectors.near, query.catalogue, row)
+        picks = self._picks(query, rows)
+        if len(picks) < self._limit and len(rows) < len(query.catalogue) - 1:
+            # The filters left too little of the nearest.
+            rows, cosines = await self._look(self._vectors.all_by_nearness, query.catalogue, row)
+            picks = self._picks(query, rows)
+        return Found(Candidates.of(self.name, rows[picks], cosines[picks]), ModelRun(release=self._vectors.release))
 
+    async def _look(self, look: Look, catalogue: Catalogue, row: int) -> tuple[Rows, Scores]:
+        """Beside the other queries, when it takes a while."""
+        if len(catalogue) <= FEW:
+            return look(catalogue, row)
+        return await asyncio.to_thread(look, catalogue, row)
 
-def _top(scores: Scores, limit: int) -> Rows:
-    limit = min(limit, int(np.isfinite(scores).sum()))
-    chosen = np.argpartition(-scores, max(limit - 1, 0))[:limit]
-    return chosen[np.argsort(-scores[chosen], kind="stable")].astype(np.int32)
+    def _picks(self, query: Query, rows: Rows) -> NDArray[np.intp]:
+        return np.flatnonzero(query.catalogue.available(rows) & allowed(query, rows))[: self._limit]

@@ -10,6 +10,8 @@ from banquet.core.errors import StageFailed
 from banquet.wire.catalogue_file import CatalogueFile, Column, Strings
 from tests.fakes import make_catalogue
 
+ALL = np.arange(3, dtype=np.int32)
+
 
 def test_rows_of_unknown_items_are_minus_one() -> None:
     """Every id gets a row, in order; an item the catalogue lacks gets -1."""
@@ -37,15 +39,17 @@ def test_holds_matches_lists_categories_and_numbers() -> None:
         "year": Column("number", "v", np.array([1999.0, np.nan, 2001.0])),
     }
     catalogue = make_catalogue(3, columns=columns)
-    assert catalogue.holds("genres", ["b"]).tolist() == [True, False, True]
-    assert catalogue.holds("shelf", ["low", "unheard"]).tolist() == [True, False, False]
-    assert catalogue.holds("year", ["2001", "not a number"]).tolist() == [False, False, True]
+    assert catalogue.holds("genres", ["b"], ALL).tolist() == [True, False, True]
+    assert catalogue.holds("genres", ["b"], ALL[::-2]).tolist() == [True, True]
+    assert catalogue.holds("genres", ["a"], ALL[1:]).tolist() == [False, False]
+    assert catalogue.holds("shelf", ["low", "unheard"], ALL).tolist() == [True, False, False]
+    assert catalogue.holds("year", ["2001", "not a number"], ALL).tolist() == [False, False, True]
 
 
 def test_holds_takes_truths_as_people_write_them() -> None:
     """`available=true` is a filter like any other."""
-    assert make_catalogue(3).holds("available", ["True"]).tolist() == [True, True, False]
-    assert make_catalogue(3).holds("available", ["false"]).tolist() == [False, False, True]
+    assert make_catalogue(3).holds("available", ["True"], ALL).tolist() == [True, True, False]
+    assert make_catalogue(3).holds("available", ["false"], ALL).tolist() == [False, False, True]
 
 
 def test_features_of_some_items_at_once() -> None:

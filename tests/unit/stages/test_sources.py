@@ -6,7 +6,8 @@ import pytest
 from banquet.core.catalogue import Catalogue
 from banquet.core.errors import StageFailed
 from banquet.core.query import AttributeFilter, UserFeatures
-from banquet.stages.sources import popular
+from banquet.stages import vectors as item_vectors
+from banquet.stages.sources import popular, similar
 from banquet.stages.sources.cascade import Cascade
 from banquet.stages.sources.given import Given
 from banquet.stages.sources.popular import Popular
@@ -122,3 +123,16 @@ async def test_similar_looks_past_excluded_items() -> None:
     vectors = ItemVectors("rel", [f"i{k}" for k in range(10)], np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32))
     found = await Similar(vectors, limit=2).find(make_query(item_id="i8", exclude_item_ids=("i7", "i6")))
     assert found.candidates.rows.tolist() == [5, 4]
+
+
+@pytest.mark.parametrize("few", [0, 100])
+async def test_similar_finds_the_same_however_many_neighbours_are_remembered(monkeypatch, few) -> None:
+    """What the filters leave of the remembered ones, and of all when that is too little; in a thread or not."""
+    monkeypatch.setattr(similar, "FEW", few)
+    monkeypatch.setattr(item_vectors, "NEIGHBOURS", 3)
+    angles = np.linspace(0, 1, 10)
+    vectors = ItemVectors("rel", [f"i{k}" for k in range(10)], np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32))
+    query = make_query(item_id="i8", exclude_item_ids=("i6",))
+    for _ in range(2):
+        assert (await Similar(vectors, limit=2).find(query)).candidates.rows.tolist() == [7, 5]
+        assert (await Similar(vectors, limit=4).find(query)).candidates.rows.tolist() == [7, 5, 4, 3]
