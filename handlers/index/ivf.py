@@ -99,17 +99,20 @@ class Ivf:
         return int(self._faiss.ntotal * (self._faiss.code_size + 8))
 
     def best(self, lines: Lines, users: Tensor, seen: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        fetched = self._to_fetch(lines, seen, k)
-        if not k or fetched > MANY * len(lines.vectors):
+        if not k or self._to_fetch(lines, seen, k) > MANY * len(lines.vectors):
             return self._exact.best(lines, users, seen, k)
-        slots, scores = self._candidates(lines, users, fetched)
-        scores.masked_fill_(~lines.shown[slots] | _among(slots, seen), -torch.inf)
-        scores, places = scores.topk(k, dim=1)
-        slots = slots.gather(1, places)
+        slots, scores = self.looked_up(lines, users, seen, k)
         short = scores[:, -1].isneginf() & users.flatten(1).any(1)
         if short.any():
             slots[short], scores[short] = self._exact.best(lines, users[short], seen[short], k)
         return slots, scores
+
+    def looked_up(self, lines: Lines, users: Tensor, seen: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """As `best`, but with nothing more than the lists looked into have, even if that is fewer than k."""
+        slots, scores = self._candidates(lines, users, max(k, self._to_fetch(lines, seen, k)))
+        scores.masked_fill_(~lines.shown[slots] | _among(slots, seen), -torch.inf)
+        scores, places = scores.topk(k, dim=1)
+        return slots.gather(1, places), scores
 
     def _to_fetch(self, lines: Lines, seen: Tensor, k: int) -> int:
         """How many to fetch so that k are left when the hidden and the seen are taken out."""

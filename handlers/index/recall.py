@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from handlers.index.index import Index, Lines
+    from handlers.index.ivf import Ivf
 
 # Users per step: bounds the memory of the exact scores.
 STEP = 16
 
 
-def recall(index: Index, lines: Lines, users: Tensor, exact_scores: Tensor) -> float:
-    """The share of the best k that `index` finds, by score: whatever scores as high as the last of the exact ones belongs."""
-    found = torch.cat(
-        [index.best(lines, part[:, None], _nothing(part), exact_scores.shape[1])[1] for part in torch.split(users, STEP)]
-    )
+def recall(index: Ivf, lines: Lines, users: Tensor, exact_scores: Tensor) -> float:
+    """The share of the best k that the lists looked into have, by score: what scores as high as the last of the exact belongs."""
+    k = exact_scores.shape[1]
+    found = torch.cat([index.looked_up(lines, part[:, None], _nothing(part), k)[1] for part in torch.split(users, STEP)])
     last = exact_scores[:, -1:]
     return float((found >= last - 1e-5 * last.abs()).float().mean())
 
