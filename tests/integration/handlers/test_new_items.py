@@ -62,11 +62,8 @@ def retrieval(store, tmp_path, monkeypatch):
 def recommended(handler, catalogue):
     """The ids of what a user who liked an item gets, of the newest version a worker has."""
     version = read_pointer(catalogue).version
-    arrays = {
-        "history": np.zeros((1, 1), np.int32),
-        "seen": np.empty((1, 0), np.int32),
-        "limit": np.array([[ITEMS * 2]], np.int32),
-    }
+    nothing, everything = np.empty((1, 0), np.int32), np.array([[ITEMS * 2]], np.int32)
+    arrays = {"history": np.zeros((1, 1), np.int32), "seen": nothing, "limit": everything}
     answer, about = unpack(handler.handle([{"job": bytearray(pack(arrays, {"catalogue": version}))}], None)[0])
     if about.get("error") == "stale_catalogue":
         return []
@@ -75,7 +72,7 @@ def recommended(handler, catalogue):
 
 
 def test_a_pushed_item_can_be_found_within_two_seconds(store, retrieval):
-    """The item side of the model gives it a vector as soon as the catalogue has it; it took a release to train, not to be found."""
+    """The item side of the model gives it a vector as soon as the catalogue has it; no release is needed for that."""
     _, catalogue, push = store
     assert len(recommended(retrieval, catalogue)) == ITEMS
     took_s = []
