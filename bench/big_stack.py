@@ -23,7 +23,7 @@ from banquet.wire.catalogue_file import read_pointer
 from bench.features.big_store import BigSqlite
 from bench.ports import free_ports
 from bench.stacks import NotStarted
-from bench.swap_store import fill, layout_of
+from bench.swap_store import COLUMNS, fill, layout_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -45,13 +45,14 @@ class BigStack:
         *,
         items: int,
         backend: str,
+        columns: int = COLUMNS,
         histories: Callable[[int], list[int]] | None = None,
     ) -> None:
-        """`histories` gives the item numbers of a user's number; by default any items."""
+        """At least so many `columns`. `histories` gives the item numbers of a user's number; by default any items."""
         self.repo = folder / "repo"
         self.repo.mkdir(parents=True)
         schema = load(release).schema
-        layout = layout_of(schema)
+        layout = layout_of(schema, columns)
         self.store = BigSqlite(self.repo, layout)
         (folder / "var").mkdir()
         (folder / "var/releases").symlink_to(release.parent.absolute())

@@ -145,6 +145,7 @@ class Side:
                 store,
                 items=self.items,
                 backend=self._backend,
+                columns=0,
                 histories=self._histories.__getitem__,
             )
 

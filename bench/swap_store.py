@@ -26,6 +26,8 @@ COUNTERS = {
     "clicks_24h": "INT64",
     "clicks_7d": "INT64",
 }
+# What the gateway itself looks at.
+USED = ("interaction_count",)
 TYPES = {"category": "STRING", "categories": "STRING_LIST", "number": "DOUBLE"}
 
 
@@ -44,7 +46,9 @@ def fill(
     known = {feature.name: feature for feature in (*schema.item, *schema.user)}
     profile = layout.items[0]
     store.write(profile.name, ((item_id(number), _cells(draw, profile.features, known, number)) for number in range(items)))
-    store.write("item_activity", ((item_id(number), activity(draw.randrange(1000))) for number in range(items)))
+    counters = layout.items[1].features
+    counts = ({name: cell for name, cell in activity(draw.randrange(1000)).items() if name in counters} for _ in range(items))
+    store.write("item_activity", ((item_id(number), cells) for number, cells in enumerate(counts)))
     for view in layout.users:
         rows = [(f"u{number}", _cells(draw, view.features, known, number)) for number in range(USERS)]
         store.write(view.name, iter(rows))
@@ -53,17 +57,22 @@ def fill(
     store.share()
 
 
-def layout_of(schema: FeatureSchema) -> Layout:
-    """Views that a release fits, with other columns up to `COLUMNS`."""
-    profile = {"available": "BOOL", "title": "STRING"}
+def layout_of(schema: FeatureSchema, columns: int = COLUMNS) -> Layout:
+    """Views that a release fits, with other columns up to so many."""
+    profile = {"available": "BOOL"}
     profile |= {feature.name: TYPES[feature.kind] for feature in schema.item if feature.view == "item_profile"}
-    spare = max(0, COLUMNS - len(profile) - len(COUNTERS))
-    profile |= {f"number_{number}": "DOUBLE" for number in range(spare)}
+    counters = COUNTERS if columns else {name: COUNTERS[name] for name in COUNTERS if name in USED or _takes(schema, name)}
+    spare = max(0, columns - len(profile) - len(counters) - 1)
+    profile |= {f"number_{number}": "DOUBLE" for number in range(spare)} | ({"title": "STRING"} if columns else {})
     users = {view: {f.name: TYPES[f.kind] for f in schema.user if f.view == view} for view in ("user_profile", "user_activity")}
     users["user_activity"] |= {"history": "STRING_LIST"}
-    items = {"item_profile": profile, "item_activity": COUNTERS}
+    items = {"item_profile": profile, "item_activity": counters}
     user_views, item_views = (tuple(view_of(name, features) for name, features in its.items()) for its in (users, items))
     return Layout("banquet", "", user_views, item_views)
+
+
+def _takes(schema: FeatureSchema, name: str) -> bool:
+    return any(feature.name == name for feature in schema.item)
 
 
 def _cells(draw: random.Random, features: Mapping[str, str], known: dict[str, Feature], number: int) -> Cells:
