@@ -11,12 +11,14 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from banquet.app.wiring import INPUTS, canary_job, read_vectors, torchserve_address
 from banquet.core.catalogue import Catalogue
 from banquet.inference.client import TorchServeClient
 from banquet.inference.stacking import stack
 from banquet.releases import archive, mar
+from banquet.releases.index_plan import AMONG, history_near_one
 from banquet.releases.manifest import load
 from banquet.wire.catalogue_file import read_catalogue, read_pointer
 from banquet.wire.manifest_file import ITEMS
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
 
 CANDIDATES = 500
 CALL_S = 30.0
-# A person keeps to what is near one item so often; the rest is anything.
-FAITHFUL, NEIGHBOURS, AMONG = 0.6, 50, 100_000
 # What Recommend asks.
 MODEL = "cascade"
 
@@ -137,7 +137,8 @@ class Side:
         self._vectors: NDArray[np.float32] = unpack((release / ITEMS).read_bytes())[0]["vectors"]
         draw = np.random.default_rng(workspace.SEED)
         among = draw.choice(self.items, min(AMONG, self.items), replace=False)
-        self._histories = [self._history(draw, among) for _ in range(USERS)]
+        vectors, near = torch.from_numpy(self._vectors.copy()), torch.from_numpy(among)
+        self._histories: list[list[int]] = [history_near_one(draw, vectors, near, HISTORY).tolist() for _ in range(USERS)]
         with self._timed("store"):
             return BigStack(
                 self._folder / "stack",
@@ -148,13 +149,6 @@ class Side:
                 columns=0,
                 histories=self._histories.__getitem__,
             )
-
-    def _history(self, draw: np.random.Generator, among: NDArray[np.int64]) -> list[int]:
-        nearness = self._vectors[among] @ self._vectors[among[draw.integers(len(among))]]
-        near = among[np.argpartition(-nearness, NEIGHBOURS)[:NEIGHBOURS]]
-        anything = draw.integers(0, self.items, HISTORY)
-        its: list[int] = np.where(draw.random(HISTORY) < FAITHFUL, draw.choice(near, HISTORY), anything).tolist()
-        return its
 
     async def _until_indexed(self, settings: Settings) -> None:
         pointer = read_pointer(settings.catalogue)

@@ -83,13 +83,14 @@ def users_of(release: Path, vectors: Tensor, threads: int) -> Tensor:
     encoder = OnnxRuntimeEngine(threads).load(ReleaseFiles(release, ["history_encoder"]), "history_encoder")
     length = min(HISTORY, ReleaseFiles(release, ["history_encoder"]).manifest.schema.history_length)
     among = torch.from_numpy(draw.choice(len(vectors), min(AMONG, len(vectors)), replace=False))
-    histories = torch.stack([vectors[_history(draw, vectors, among, length)] for _ in range(USERS)])
+    histories = torch.stack([vectors[history_near_one(draw, vectors, among, length)] for _ in range(USERS)])
     (users,) = encoder.run({"history": histories, "mask": torch.ones(histories.shape[:2])}).values()
     users = users.reshape(-1, vectors.shape[1])
     return users[users.any(1)][: 2 * USERS].clone()
 
 
-def _history(draw: np.random.Generator, vectors: Tensor, among: Tensor, length: int) -> Tensor:
+def history_near_one(draw: np.random.Generator, vectors: Tensor, among: Tensor, length: int) -> Tensor:
+    """The places of items, int64 [length]: most are near one that is drawn, near as far as those `among` go."""
     first = vectors[among[draw.integers(len(among))]]
     near = among[(vectors[among] @ first).topk(min(NEIGHBOURS, len(among))).indices].numpy()
     anything = draw.integers(0, len(vectors), length)
