@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Up to so many lines looking at all of them is as quick on one core, 64 wide (see bench/results/scale.json).
-FEW = 20_000
+# Up to so many lines of 64 looking at all of them is about as quick on one core (`python -m bench scale` measures it).
+FEW = 50_000
 # With more lines behind those that an index covers than this share, it is extended: until then they are looked at one by one.
 BEHIND = 0.01
 LEAST_BEHIND = 2048

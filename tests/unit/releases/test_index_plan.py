@@ -28,6 +28,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some dozens count as many."""
     monkeypatch.setattr(index_plan, "FEW", ITEMS // 2)
     monkeypatch.setattr(index_plan, "RECALL_AT", 10)
+    monkeypatch.setattr(index_plan, "SHARES", (16, 8, 4, 2, 1))
 
 
 def unpacked(entries: dict[str, bytes], folder: Path) -> Path:
