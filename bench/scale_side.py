@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from banquet.app.wiring import INPUTS, canary_job, read_vectors, torchserve_address
+from banquet.app.model_hosts import torchserve_address
+from banquet.app.wiring import INPUTS, canary_job, read_vectors
 from banquet.core.catalogue import Catalogue
 from banquet.inference.client import TorchServeClient
 from banquet.inference.stacking import stack
@@ -69,6 +70,7 @@ class Side:
     async def serving(self) -> AsyncIterator[None]:
         """Made and up, with the index that the release plans in use."""
         stack_ = await asyncio.to_thread(self._make)
+        others = memory_of_children(os.getpid())
         with self._timed("until_ready"):
             running = stack_.running()
             settings = await running.__aenter__()
@@ -76,7 +78,7 @@ class Side:
             with self._timed("until_indexed_after_that"):
                 await self._until_indexed(settings)
             self._address = settings.address
-            self._memory_mb = memory_of_children(os.getpid())
+            self._memory_mb = {name: its for name, its in memory_of_children(os.getpid()).items() if name not in others}
             yield
         finally:
             await running.__aexit__(None, None, None)
@@ -154,7 +156,7 @@ class Side:
         pointer = read_pointer(settings.catalogue)
         assert pointer is not None, "it is ready"
         self._catalogue = Catalogue(read_catalogue(settings.catalogue, pointer.version), pointer.confirmed_at_s)
-        self._host = TorchServeClient(torchserve_address(settings))
+        self._host = TorchServeClient(torchserve_address(settings.torchserve.reached[0]))
         async with asyncio.timeout(PATIENCE_S):
             for model in ("retrieval", MODEL):
                 while True:
