@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 class ModelRun:
     """What a model call cost and who ran it; zero and empty for stages without a model.
 
-    `instead_of` names the better backend that this one stands in for.
-    `index` says how items were looked up, where they were.
+    `instead_of` names the better backend that this one stands in for, `index` says how items were looked up, where they were.
     """
 
     release: str = ""
