@@ -137,7 +137,7 @@ def erase_user(folder: Path, user_id: str) -> int:
     marks.mkdir(parents=True, exist_ok=True)
     with (folder / ".erasing").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        (marks / mark_of(user_id)).touch()
+        _mark(marks / mark_of(user_id))
         _wait_for_flushes(folder)
         return sum(_erase_from(path, user_id) for path in served_files(folder))
 
@@ -145,6 +145,13 @@ def erase_user(folder: Path, user_id: str) -> int:
 def count_user(folder: Path, user_id: str) -> int:
     """How many answers to a user there are."""
     return sum(_count_in(path, user_id) for path in served_files(folder))
+
+
+def _mark(mark: Path) -> None:
+    """By the clock that answers are dated by: what a file system dates a file by is some milliseconds behind it."""
+    mark.touch()
+    now_ns = time.time_ns()
+    os.utime(mark, ns=(now_ns, now_ns))
 
 
 def _wait_for_flushes(folder: Path) -> None:
