@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def open_model_host(settings: Settings, release: Path) -> ModelHost:
-    """What runs the models of a release folder; in process, they load in the background."""
+    """What runs the models of a release folder and of no other; in process, they load in the background."""
     told = settings.torchserve
     if settings.models == "inprocess":
         # Torch and ONNX Runtime: 200 MB and seconds that a gateway in front of TorchServe does without.
         from banquet.inference.inprocess import InProcess  # noqa: PLC0415
 
         return InProcess(release, settings.catalogue, backend=told.backend, threads=told.threads, workers=told.workers)
-    hosts = {host.address: TorchServeClient(torchserve_address(host), told.workers) for host in told.reached}
+    hosts = {host.address: TorchServeClient(torchserve_address(host), told.workers, release.name) for host in told.reached}
     return Balanced(hosts) if len(hosts) > 1 else next(iter(hosts.values()))
 
 

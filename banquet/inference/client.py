@@ -12,7 +12,7 @@ from banquet.inference.grpc_transport import GrpcTransport
 from banquet.inference.http_transport import HttpTransport
 from banquet.inference.payload import pack_job, read_answer
 from banquet.inference.roster import Roster
-from banquet.inference.transport import MAX_JOB_BYTES, Keys, Locked
+from banquet.inference.transport import ALL, MAX_JOB_BYTES, Keys, Locked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 READY = "READY"
+# How TorchServe says that it has no version of a model.
+_UNKNOWN = ("Model not found", "ModelNotFound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,12 @@ class LoadedModel:
 class TorchServeClient:
     """Speaks to one TorchServe. Every failure becomes a `StageFailed` with a reason of `core.stages.ModelClient`."""
 
-    def __init__(self, address: TorchServeAddress, workers: int = 1) -> None:
-        """`workers` is what each model is taken to have where there is no management address to ask."""
+    def __init__(self, address: TorchServeAddress, workers: int = 1, version: str = "") -> None:
+        """`workers` is what each model is taken to have where there is no management address to ask.
+
+        Jobs go to one `version` of the models, by default to whichever TorchServe takes for the default.
+        """
+        self._version = version
         self._transport: Transport = HttpTransport(address) if address.is_local_socket else GrpcTransport(address)
         self._keys = Keys(address.key_file)
         self._workers = workers
@@ -56,7 +62,9 @@ class TorchServeClient:
         if len(payload) > MAX_JOB_BYTES:
             raise StageFailed(MODEL_ERROR, f"a job of {len(payload)} bytes for {model}; {MAX_JOB_BYTES} go")
         try:
-            answer = await self._unlocked("inference", lambda key: self._transport.predict(model, payload, key, timeout_s))
+            answer = await self._unlocked(
+                "inference", lambda key: self._transport.predict(model, self._version, payload, key, timeout_s)
+            )
         except StageFailed as error:
             # With a worker there, it can only be the queue that is full.
             if is_refusal(str(error)) and self._can_describe and self._roster.ready(model):
@@ -75,12 +83,41 @@ class TorchServeClient:
                 raise StageFailed(UNAVAILABLE, f"{model} {loaded.version} is not ready; its workers: {workers}")
 
     async def describe(self, model: str, timeout_s: float) -> LoadedModel:
-        """The default version of a model."""
-        text = await self._unlocked("management", lambda key: self._transport.describe(model, key, timeout_s))
+        """The version of a model that jobs go to."""
+        found = await self._described(model, self._version, timeout_s)
+        if not found:
+            raise StageFailed(UNAVAILABLE, f"TorchServe has no {model}")
+        return found[0]
+
+    async def versions(self, model: str, timeout_s: float) -> list[LoadedModel]:
+        """Every version of a model that is loaded; none of one that TorchServe does not know."""
         try:
-            body = json.loads(text)[0]
-            return LoadedModel(body["modelName"], body["modelVersion"], tuple(worker["status"] for worker in body["workers"]))
-        except (ValueError, KeyError, IndexError, TypeError) as error:
+            return await self._described(model, ALL, timeout_s)
+        except StageFailed as failed:
+            if any(fragment in str(failed) for fragment in _UNKNOWN):
+                return []
+            raise
+
+    async def register(self, model: str, archive: str, workers: int, timeout_s: float) -> None:
+        """Load an archive of TorchServe's model store beside what is loaded; returns when its workers are up."""
+        await self._unlocked("management", lambda key: self._transport.register(model, archive, workers, key, timeout_s))
+
+    async def unregister(self, model: str, version: str, timeout_s: float) -> None:
+        """Unload a version that is not the default; what its workers are at is lost."""
+        await self._unlocked("management", lambda key: self._transport.unregister(model, version, key, timeout_s))
+
+    async def make_default(self, model: str, version: str, timeout_s: float) -> None:
+        """The version that answers callers who name none."""
+        await self._unlocked("management", lambda key: self._transport.make_default(model, version, key, timeout_s))
+
+    async def _described(self, model: str, version: str, timeout_s: float) -> list[LoadedModel]:
+        text = await self._unlocked("management", lambda key: self._transport.describe(model, version, key, timeout_s))
+        try:
+            return [
+                LoadedModel(body["modelName"], body["modelVersion"], tuple(worker["status"] for worker in body["workers"]))
+                for body in json.loads(text)
+            ]
+        except (ValueError, KeyError, TypeError) as error:
             raise StageFailed(MODEL_ERROR, f"TorchServe describes {model} as {text[:200]!r}") from error
 
     async def close(self) -> None:

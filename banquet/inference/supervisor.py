@@ -9,14 +9,16 @@ import os
 import shutil
 import signal
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from banquet.core.errors import BadSettings
-from banquet.inference.configuration import install
+from banquet.inference.configuration import GENTLY_MARKER, install, name_archives
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from banquet.inference.configuration import TorchServeSettings
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class TorchServe:
         self.address = self._installed.address
         self.grpc_address = self._installed.grpc_address
         self.metrics_url = self._installed.metrics_url
+        self.log_file = self._installed.log_file
         self.restarts = 0
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -69,6 +72,20 @@ class TorchServe:
             await self.stop(drain_s=0)
             raise
         self._keeper = asyncio.create_task(self._keep(process), name="keep TorchServe")
+
+    def load_at_start(self, archives: Mapping[str, str]) -> None:
+        """What the next start loads: archives by model, of the model store. What is loaded now stays."""
+        name_archives(self._installed, archives)
+
+    @contextmanager
+    def gently(self) -> Iterator[None]:
+        """Workers that start meanwhile leave the cores to those who serve."""
+        marker = self._installed.folder / GENTLY_MARKER
+        marker.touch()
+        try:
+            yield
+        finally:
+            marker.unlink(missing_ok=True)
 
     async def stop(self, drain_s: float = DRAIN_S) -> None:
         """SIGTERM, and after `drain_s` SIGKILL for TorchServe and all its workers.
@@ -111,6 +128,8 @@ class TorchServe:
     async def _spawn(self) -> asyncio.subprocess.Process:
         installed = self._installed
         self._tidy()
+        # Left by one that was killed in the middle; nobody serves yet.
+        (installed.folder / GENTLY_MARKER).unlink(missing_ok=True)
         with (installed.folder / "console.log").open("ab") as console:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", str(LEASH), str(os.getpid())),

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"banquet/inference/torchserve.proto\x12\x12\x62\x61nquet.torchserve\"\xaf\x01\n\x12PredictionsRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12@\n\x05input\x18\x03 \x03(\x0b\x32\x31.banquet.torchserve.PredictionsRequest.InputEntry\x1a,\n\nInputEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"(\n\x12PredictionResponse\x12\x12\n\nprediction\x18\x01 \x01(\x0c\"A\n\x14\x44\x65scribeModelRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"!\n\x12ManagementResponse\x12\x0b\n\x03msg\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"banquet/inference/torchserve.proto\x12\x12\x62\x61nquet.torchserve\"\xaf\x01\n\x12PredictionsRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12@\n\x05input\x18\x03 \x03(\x0b\x32\x31.banquet.torchserve.PredictionsRequest.InputEntry\x1a,\n\nInputEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"(\n\x12PredictionResponse\x12\x12\n\nprediction\x18\x01 \x01(\x0c\"A\n\x14\x44\x65scribeModelRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\"!\n\x12ManagementResponse\x12\x0b\n\x03msg\x18\x01 \x01(\t\"e\n\x14RegisterModelRequest\x12\x17\n\x0finitial_workers\x18\x03 \x01(\x05\x12\x12\n\nmodel_name\x18\x05 \x01(\t\x12\x13\n\x0bsynchronous\x18\x08 \x01(\x08\x12\x0b\n\x03url\x18\t \x01(\t\"C\n\x16UnregisterModelRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\">\n\x11SetDefaultRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,4 +43,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIBEMODELREQUEST']._serialized_end=343
   _globals['_MANAGEMENTRESPONSE']._serialized_start=345
   _globals['_MANAGEMENTRESPONSE']._serialized_end=378
+  _globals['_REGISTERMODELREQUEST']._serialized_start=380
+  _globals['_REGISTERMODELREQUEST']._serialized_end=481
+  _globals['_UNREGISTERMODELREQUEST']._serialized_start=483
+  _globals['_UNREGISTERMODELREQUEST']._serialized_end=550
+  _globals['_SETDEFAULTREQUEST']._serialized_start=552
+  _globals['_SETDEFAULTREQUEST']._serialized_end=614
 # @@protoc_insertion_point(module_scope)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Scope = Literal["inference", "management"]
+# In place of a version.
+ALL = "all"
 
 # What an answer may have; our own TorchServe gives and takes as much.
 MAX_MESSAGE_BYTES = 32 * 2**20
@@ -43,9 +45,23 @@ class Locked(NotDone):
 class Transport(Protocol):
     """Bytes in, bytes out. Raises `StageFailed`, and `Locked` where another key could help."""
 
-    async def predict(self, model: str, payload: bytes, key: str, timeout_s: float) -> bytes: ...
+    async def predict(self, model: str, version: str, payload: bytes, key: str, timeout_s: float) -> bytes:
+        """Of the default version when none is named; so too below."""
+        ...
 
-    async def describe(self, model: str, key: str, timeout_s: float) -> str: ...
+    async def describe(self, model: str, version: str, key: str, timeout_s: float) -> str:
+        """JSON of one version, or of `ALL`."""
+        ...
+
+    async def register(self, model: str, archive: str, workers: int, key: str, timeout_s: float) -> None:
+        """Load an archive of the model store; returns when its workers are up."""
+        ...
+
+    async def unregister(self, model: str, version: str, key: str, timeout_s: float) -> None:
+        """Its workers are killed: whatever they work on is lost. The default version stays."""
+        ...
+
+    async def make_default(self, model: str, version: str, key: str, timeout_s: float) -> None: ...
 
     async def close(self) -> None: ...
 

@@ -36,7 +36,7 @@ async def standing_between(tmp_path):
         async with await asyncio.start_unix_server(echo.serve, path):
             transport = HttpTransport(TorchServeAddress(f"unix:{path}"))
             await until(lambda: path.with_name("inference.behind").exists() and path.exists())
-            yield echo, between, lambda: transport.predict("m", b"hello", "", 2.0)
+            yield echo, between, lambda: transport.predict("m", "", b"hello", "", 2.0)
             await transport.close()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from banquet.core.errors import BadSettings
-from banquet.inference.configuration import TorchServeSettings, install
+from banquet.inference.configuration import TorchServeSettings, install, name_archives
 from banquet.inference.places import free_ports
 
 
@@ -34,15 +34,23 @@ def test_everything_listens_on_this_machine_alone(settings):
     assert written["metrics_address"].startswith("http://127.0.0.1:")
 
 
-def test_the_model_api_is_closed_and_archives_come_from_the_store(settings):
-    """Nobody can load another model, keys are asked for, and they outlive the process."""
+def test_the_model_api_wants_a_key_and_archives_come_from_the_store(settings):
+    """Releases come and go by it; keys are asked for, and they outlive the process."""
     install(settings)
     written = properties(settings.run_folder)
-    assert written["enable_model_api"] == "false"
+    assert written["enable_model_api"] == "true"
     assert "disable_token_authorization" not in written
     assert int(written["token_expiration_min"]) > 365 * 24 * 60
     assert written["load_models"] == "m=m-1.mar"
     assert written["allowed_urls"].endswith("st\\u00f6re/.*")
+
+
+def test_the_next_start_can_load_something_else(settings):
+    """After another release has become the stable one; all else stays."""
+    installed = install(settings)
+    before = properties(settings.run_folder)
+    name_archives(installed, {"m": "m-2.mar", "n": "n-2.mar"})
+    assert properties(settings.run_folder) == before | {"load_models": "m=m-2.mar,n=n-2.mar"}
 
 
 def test_a_missing_archive_is_named(settings):
