@@ -62,7 +62,7 @@ def make_release(
     place = root / made.name
     if not place.exists():
         copytree(made, place)
-    registry.promote(root, place.name)
+    registry.put_in_force(root, place.name)
     return place
 
 
@@ -107,7 +107,15 @@ def _made(items: int, history_length: int, seed: int, dim: int, interests: int) 
     return registry.add(folder, making)
 
 
-def make_catalogue(folder: Path, *, items: int = 60, seed: int = 0, unavailable: tuple[int, ...] = (), new_items: int = 0) -> str:
+def make_catalogue(
+    folder: Path,
+    *,
+    items: int = 60,
+    seed: int = 0,
+    unavailable: tuple[int, ...] = (),
+    new_items: int = 0,
+    without: tuple[str, ...] = (),
+) -> str:
     """Publish a catalogue of i0 .. i<items - 1> and of n0 .. that training never saw, and return its version."""
     rng = np.random.default_rng(seed)
     ids = item_ids(items) + [f"n{number}" for number in range(new_items)]
@@ -134,7 +142,7 @@ def make_catalogue(folder: Path, *, items: int = 60, seed: int = 0, unavailable:
     return write_catalogue(
         folder,
         ids,
-        columns,
+        {name: column for name, column in columns.items() if name not in without},
         statuses={view: np.full(n, 2, np.uint8) for view in views},
         event_times_us={view: np.full(n, 1_700_000_000_000_000, np.int64) for view in views},
         confirmed_at_s=time.time(),

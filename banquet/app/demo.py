@@ -71,12 +71,15 @@ def make(settings: Settings, data: Path | None, preset: str, seed: int) -> None:
         refuse_to_replace(dataset)
         (synthesize(users=1000, items=500, events=40_000, seed=seed) if data is None else import_data(data)).write(dataset)
 
+    # Which release is in force may change: rollouts are no reason to train again.
+    trained = settings.workspace / "demo-release"
+
     def train_release() -> None:
-        train(dataset, settings.releases, preset, seed)
+        trained.write_text(train(dataset, settings.releases, preset, seed).name)
 
     ledger.once("data", f"{source} {seed}", dataset / "dataset.json", write_data)
     trained_on = _digest(dataset / "dataset.json")
-    ledger.once("train", f"{trained_on} {preset} {seed}", settings.releases / registry.CURRENT, train_release)
+    ledger.once("train", f"{trained_on} {preset} {seed}", trained, train_release)
     # Both look for themselves whether there is anything to do.
     built = build(registry.resolve(settings.releases), settings.model_store)
     print(f"  archives: {'done' if any(archive.written for archive in built) else 'done already'}")

@@ -1,4 +1,4 @@
-"""The releases of a workspace: `<root>/<version>/` folders and `<root>/current`, which names the one in force."""
+"""The releases of a workspace: `<root>/<version>/` folders, and which of them is in force (see `rollout_file`)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import BadRelease
+from banquet.releases import rollout_file
 from banquet.releases.manifest import load
-from banquet.wire.files import write_atomically
 from banquet.wire.manifest_file import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CURRENT = "current"
 _VERSION = re.compile(r"[0-9a-f]{12}")
 
 
@@ -50,20 +49,25 @@ def versions(root: Path) -> list[str]:
 
 
 def current(root: Path) -> str | None:
-    """The version in force, or None before the first promotion. Raises `BadRelease` when the file names no version."""
-    try:
-        version = (root / CURRENT).read_text().strip()
-    except FileNotFoundError:
-        return None
-    if not _VERSION.fullmatch(version):
-        raise BadRelease(f"{root / CURRENT}: {version!r} is not a version (12 hex digits); promote a release again")
-    return version
+    """The version in force, the stable one, or None before the first. Raises `BadRelease` when the state names no version."""
+    version = rollout_file.read(root).stable
+    if version and not _VERSION.fullmatch(version):
+        raise BadRelease(
+            f"{root / rollout_file.STATE}: stable is {version!r}, no version (12 hex digits); put one in force again"
+        )
+    return version or None
 
 
-def promote(root: Path, version: str) -> None:
-    """Put a version in force, atomically. Raises `BadRelease` when there is no such release."""
+def put_in_force(root: Path, version: str) -> bool:
+    """Make a version the stable one; False when releases are being served, which change by a deployment alone.
+
+    Raises `BadRelease` when there is no such release.
+    """
     resolve(root, version)
-    write_atomically(root / CURRENT, f"{version}\n".encode())
+    if rollout_file.has_deployer(root):
+        return False
+    rollout_file.change(root, "train", version, lambda state: state.put_in_force(version))
+    return True
 
 
 def resolve(root: Path, version: str | None = None) -> Path:

@@ -106,7 +106,7 @@ def train(
         metrics["seconds"] = began.laps
         manifest.seal(folder, schema=schema, models=models, metrics=metrics, dataset=dataset.name, preset=preset, seed=seed)
         release = registry.add(release_root, folder)
-    registry.promote(release_root, release.name)
+    registry.put_in_force(release_root, release.name)
     return release
 
 

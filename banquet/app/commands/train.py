@@ -27,7 +27,9 @@ def train(
     ] = None,
     preset: Annotated[str, typer.Option(help="How long to train: `quick` (minutes) or `full` (an hour).")] = "quick",
     seed: Annotated[int, typer.Option(min=0, help="The same seed and data make the same models.")] = 7,
-    out: Annotated[Path, typer.Option(help="Folder of the releases; the new one is put in force.")] = Path("var/releases"),
+    out: Annotated[
+        Path, typer.Option(help="Folder of the releases; the new one is put in force unless one is being served.")
+    ] = Path("var/releases"),
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with; by default one per core.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
@@ -37,6 +39,7 @@ def train(
     """
     from rich.console import Console
 
+    from banquet.releases import registry
     from banquet.releases.manifest import load
     from banquet.training.report import metrics_tables
     from banquet.training.train import train as run
@@ -50,7 +53,13 @@ def train(
     console = Console()
     for table in metrics_tables(metrics):
         console.print(table)
-    console.print(f"release {folder.name} is in force in {out}")
+    if registry.current(out) == folder.name:
+        console.print(f"release {folder.name} is in force in {out}")
+    else:
+        console.print(
+            f"release {folder.name} is in {out}; another is being served: banquet release build --release {folder.name},"
+        )
+        console.print(f"then banquet release canary {folder.name}")
 
 
 def _features_of(repo: Path) -> ServedFeatures:

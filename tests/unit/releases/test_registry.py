@@ -8,7 +8,8 @@ import shutil
 import pytest
 
 from banquet.core.errors import BadRelease
-from banquet.releases import registry
+from banquet.releases import registry, rollout_file
+from banquet.releases.rollout import Rollout
 from banquet.wire.manifest_file import encode_manifest
 
 
@@ -31,7 +32,7 @@ def test_another_release_can_be_put_in_force(release):
     """Promotion changes which release is in force, and nothing else."""
     second = later(release, 1)
     assert registry.resolve(release.parent) == release
-    registry.promote(release.parent, second.name)
+    registry.put_in_force(release.parent, second.name)
     assert registry.resolve(release.parent) == second
     assert registry.resolve(release.parent, release.name) == release
 
@@ -56,7 +57,7 @@ def test_an_unknown_release_is_refused_with_those_there_are(release):
     with pytest.raises(BadRelease, match=f"no release '0{{12}}'; has: {release.name}"):
         registry.resolve(release.parent, "0" * 12)
     with pytest.raises(BadRelease, match="no release"):
-        registry.promote(release.parent, "0" * 12)
+        registry.put_in_force(release.parent, "0" * 12)
     assert registry.current(release.parent) == release.name
 
 
@@ -67,9 +68,26 @@ def test_an_empty_workspace_says_what_to_do(tmp_path):
         registry.resolve(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "../../etc", "latest"])
+@pytest.mark.parametrize("content", ["../../etc", "latest"])
 def test_a_damaged_pointer_is_named(release, content):
     """What is no version is never followed."""
-    (release.parent / "current").write_text(content)
-    with pytest.raises(BadRelease, match="current"):
+    (release.parent / "rollout.json").write_text(json.dumps(Rollout(stable=content).to_json()))
+    with pytest.raises(BadRelease, match=r"rollout\.json"):
         registry.resolve(release.parent)
+
+
+def test_the_pointer_of_an_earlier_banquet_is_followed(release):
+    """A workspace from before there were rollouts has its release in `current`."""
+    (release.parent / "rollout.json").unlink()
+    (release.parent / "current").write_text(f"{release.name}\n")
+    assert registry.resolve(release.parent) == release
+
+
+def test_while_releases_are_served_none_is_put_in_force(release):
+    """They change by a deployment alone: what trains must not swap a release under load."""
+    second = later(release, 1)
+    with rollout_file.deploying(release.parent) as alone:
+        assert alone
+        assert not registry.put_in_force(release.parent, second.name)
+        assert registry.current(release.parent) == release.name
+    assert registry.put_in_force(release.parent, second.name)
