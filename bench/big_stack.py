@@ -82,7 +82,7 @@ class BigStack:
         (port,) = free_ports(1)
         settings = self.settings.model_copy(update={"port": port})
         settings.logs.mkdir(parents=True, exist_ok=True)
-        torchserve = supervised(settings)
+        torchserve = supervised(settings, settings.release)
         async with AsyncExitStack() as stack:
             await torchserve.start()
             stack.push_async_callback(torchserve.stop)

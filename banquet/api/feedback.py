@@ -14,7 +14,7 @@ from banquet.v1 import feedback_pb2 as pb
 from banquet.v1 import feedback_pb2_grpc as rpc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     import grpc
 
@@ -32,10 +32,11 @@ MAX_POSITION = 100_000
 
 
 class Feedback(rpc.FeedbackServiceServicer):
-    """Answers when the events are durable; a batch with one bad event is refused as a whole."""
+    """Answers when the events are durable; a batch with one bad event is refused as a whole. `count` is told of what is new."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, count: Callable[[Sequence[Event]], None] = lambda _: None) -> None:
         self._log = log
+        self._count = count
 
     async def RecordEvents(self, request: pb.RecordEventsRequest, context: Context) -> pb.RecordEventsResponse:  # noqa: ARG002
         recorded, duplicates = await self._record(request.events)
@@ -53,7 +54,11 @@ class Feedback(rpc.FeedbackServiceServicer):
     async def _record(self, events: Sequence[pb.Event]) -> tuple[int, int]:
         checked_count("number of events", len(events), 1, limits.MAX_EVENTS)
         now_s = time.time()
-        written = await self._log.append([to_event(f"events[{k}]", event, now_s) for k, event in enumerate(events)])
+        checked = [to_event(f"events[{k}]", event, now_s) for k, event in enumerate(events)]
+        written = await self._log.append(checked)
+        if not written.duplicates:
+            # Which of a batch were there already is not said, and nothing may count twice.
+            self._count(checked)
         return written.recorded, written.duplicates
 
 

@@ -51,6 +51,19 @@ class Condition:
         return all(part.ready for part in self.parts if part.name not in DISPENSABLE)
 
 
+@dataclass(frozen=True, slots=True)
+class ServedRelease:
+    """A release as this gateway has it: `state` and counts as in the contract."""
+
+    version: str
+    state: str
+    placements: Mapping[str, Pipeline]
+    percent: float = 0.0
+    answers: int = 0
+    errors: int = 0
+    degraded: int = 0
+
+
 class Operations(rpc.OperationsServiceServicer):
     """Reports, and forgets people. `condition` is the latest one known; it is checked elsewhere, so that asking costs nothing."""
 
@@ -58,33 +71,33 @@ class Operations(rpc.OperationsServiceServicer):
         self,
         condition: Callable[[], Condition],
         catalogue: Callable[[], Catalogue | None],
-        placements: Mapping[str, Pipeline],
-        release: str,
+        releases: Callable[[], Sequence[ServedRelease]],
         erasures: ErasureRequests,
     ) -> None:
+        """`releases` are those that serve, the stable one first."""
         self._condition = condition
         self._catalogue = catalogue
-        self._placements = placements
-        self._release = release
+        self._releases = releases
         self._forgetting = Forgetting(erasures)
         self._began_s = time.monotonic()
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:  # noqa: ARG002
-        condition = self._condition()
+        condition, releases = self._condition(), self._releases()
         return pb.GetStatusResponse(
             ready=condition.ready,
             parts=[pb.PartStatus(part=part.name, ready=part.ready, detail=part.detail) for part in condition.parts],
             release=pb.ReleaseStatus(
-                version=self._release,
+                version=releases[0].version,
                 models=[
                     pb.ModelStatus(model=model, backend=backend, ready=bool(backend))
                     for model, backend in sorted(condition.backends.items())
                 ],
             ),
             catalogue=_catalogue_status(self._catalogue()),
-            placements=[_placement_status(pipeline) for pipeline in self._placements.values()],
+            placements=[_placement_status(pipeline) for pipeline in releases[0].placements.values()],
             banquet_version=version("banquet"),
             uptime_s=time.monotonic() - self._began_s,
+            releases=[_served(one) for one in releases],
         )
 
     async def ForgetUser(self, request: pb.ForgetUserRequest, context: Context) -> pb.ForgetUserResponse:
@@ -92,6 +105,11 @@ class Operations(rpc.OperationsServiceServicer):
 
     async def GetErasure(self, request: pb.GetErasureRequest, context: Context) -> pb.GetErasureResponse:  # noqa: ARG002
         return pb.GetErasureResponse(erasure=await self._forgetting.find(request.erasure_id))
+
+
+def _served(one: ServedRelease) -> pb.ServedRelease:
+    counts = {"answers": one.answers, "errors": one.errors, "degraded": one.degraded}
+    return pb.ServedRelease(version=one.version, state=one.state, percent=one.percent, **counts)
 
 
 def _catalogue_status(catalogue: Catalogue | None) -> pb.CatalogueStatus:

@@ -47,12 +47,12 @@ SERVICES = (
 )
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, index: int) -> None:
     """Answer until SIGTERM, then refuse new calls and finish those in progress."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_parts(settings) as parts:
+    async with open_parts(settings, f"{settings.port}-{index}") as parts:
         server, readiness = _server(settings, parts)
         await readiness.tell()
         await server.start()
@@ -60,7 +60,7 @@ async def serve(settings: Settings) -> None:
         # What is loaded by now stays; the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        log.info("listening on %s:%d, release %s", settings.host, settings.port, parts.release)
+        log.info("listening on %s:%d, release %s", settings.host, settings.port, parts.releases.stable.release)
         await stop.wait()
         watch.cancel()
         await readiness.health.enter_graceful_shutdown()
@@ -79,11 +79,11 @@ def _server(settings: Settings, parts: Parts) -> tuple[grpc.aio.Server, Readines
     checker = health.aio.HealthServicer()
     readiness = Readiness(parts.checks, parts.canaries, checker, ["", *SERVICES])
     recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server(
-        Recommendation(parts.placements, parts.rank, parts.similar, parts.catalogue, settings.max_latency_ms / 1e3), server
+        Recommendation(parts.releases, parts.catalogue, settings.max_latency_ms / 1e3), server
     )
-    feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(Feedback(parts.events), server)
+    feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(Feedback(parts.events, parts.releases.count), server)
     operations_pb2_grpc.add_OperationsServiceServicer_to_server(
-        Operations(lambda: readiness.condition, parts.catalogue, parts.placements, parts.release, parts.erasures), server
+        Operations(lambda: readiness.condition, parts.catalogue, parts.releases.served, parts.erasures), server
     )
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
@@ -100,7 +100,7 @@ def main() -> None:
     if settings.metrics_port:
         REGISTRY.register(FeaturePlane(settings.catalogue, settings.feedback))
         start_http_server(settings.metrics_port + index, addr="127.0.0.1")
-    uvloop.run(serve(settings))
+    uvloop.run(serve(settings, index))
 
 
 if __name__ == "__main__":

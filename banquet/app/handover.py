@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from banquet.core.errors import StageFailed
 from banquet.wire.schema import SchemaMismatch
@@ -31,34 +31,46 @@ ENCODING = "stale_catalogue"
 PER_ITEMS = 100_000
 
 
-class Handover:
-    """Watches for candidates of a follower. `ask` raises `StageFailed` as long as a model does not answer for a version.
+class Fitted(Protocol):
+    """A release that serves. `ask` raises `StageFailed` as long as a model does not answer for a version."""
 
-    A version that lacks what the release was trained on is refused: the one before it stays, and `check` names the feature.
+    @property
+    def release(self) -> str: ...
+
+    @property
+    def schema(self) -> FeatureSchema: ...
+
+    @property
+    def ask(self) -> Callable[[str, Catalogue], Awaitable[object]]: ...
+
+
+class Handover:
+    """Watches for candidates of a follower, and asks the models of every release that serves.
+
+    A version that lacks what the stable release was trained on is refused: the one before it stays, and `check`
+    names the feature.
     """
 
     def __init__(
         self,
         follower: CatalogueFollower,
-        release: str,
-        schema: FeatureSchema,
-        ask: Callable[[str, Catalogue], Awaitable[object]],
+        releases: Callable[[], Sequence[Fitted]],
         models: Sequence[str],
     ) -> None:
+        """`releases` are those that serve, the stable one first."""
         self._follower = follower
-        self._release = release
-        self._schema = schema
-        self._ask = ask
+        self._releases = releases
         self._models = models
         self._refused = ""
         self._trouble = ""
 
     def misfit(self, catalogue: Catalogue) -> str:
-        """Why a release cannot serve a catalogue; empty when it can."""
+        """Why the stable release cannot serve a catalogue; empty when it can. A candidate that cannot will fall back itself."""
+        stable = self._releases()[0]
         try:
-            self._schema.check_items(catalogue.file.columns)
+            stable.schema.check_items(catalogue.file.columns)
         except SchemaMismatch as error:
-            return f"release {self._release} does not fit catalogue {catalogue.version}: {error}; train again or undo the apply"
+            return f"release {stable.release} does not fit catalogue {catalogue.version}: {error}; train again or undo the apply"
         return ""
 
     async def check_in_force(self) -> None:
@@ -93,23 +105,23 @@ class Handover:
             return
         began_s = time.monotonic()
         patience_s = ENCODING_S * max(1.0, len(candidate) / PER_ITEMS)
-        waiting = list(self._models)
+        waiting = [(release, model) for release in self._releases() for model in self._models]
         while waiting:
-            reasons = await asyncio.gather(*(self._reason(model, candidate) for model in waiting))
+            reasons = await asyncio.gather(*(self._reason(release, model, candidate) for release, model in waiting))
             waited_s = time.monotonic() - began_s
-            bound_s = {
-                model: patience_s if reason == ENCODING else SILENT_S for model, reason in zip(waiting, reasons, strict=True)
-            }
-            waiting = [model for model, reason in zip(waiting, reasons, strict=True) if reason and waited_s < bound_s[model]]
+            bounds_s = [patience_s if reason == ENCODING else SILENT_S for reason in reasons]
+            waiting = [
+                one for one, reason, bound_s in zip(waiting, reasons, bounds_s, strict=True) if reason and waited_s < bound_s
+            ]
             if waiting:
                 await asyncio.sleep(ASK_AGAIN_S)
         self._follower.admit(candidate)
         await asyncio.sleep(REST_S)
 
-    async def _reason(self, model: str, candidate: Catalogue) -> str:
+    async def _reason(self, release: Fitted, model: str, candidate: Catalogue) -> str:
         """Why a model does not answer for a version; empty when it does."""
         try:
-            await self._ask(model, candidate)
+            await release.ask(model, candidate)
         except StageFailed as failed:
             return failed.reason
         return ""

@@ -131,6 +131,22 @@ class PrivacySettings(BaseModel):
     key_file: Path | None = Field(None, description="Their key; by default `pseudonyms.key` in the workspace, made if absent.")
 
 
+class RolloutSettings(BaseModel):
+    """When a candidate is rolled back by itself; rates are shares, 0 to 1."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_queries: int = Field(300, ge=20, description="Nothing is said of fewer queries of the candidate.")
+    error_rise: float = Field(0.005, ge=0, le=1, description="By how much its error rate may be above the stable release's.")
+    degradation_rise: float = Field(0.02, ge=0, le=1, description="The same of answers that lack what a model should give.")
+    p99_ratio: float = Field(1.5, ge=1, le=100, description="Its p99 may be so many times the stable release's,")
+    p99_slack_ms: float = Field(20.0, ge=0, le=10_000, description="and so many milliseconds more.")
+    min_impressions: int = Field(1000, ge=100, description="Nothing is said of clicks before both have so many impressions.")
+    click_p: float = Field(
+        1e-5, gt=0, le=0.05, description="How unlikely its lower click-through must be, were both releases as good."
+    )
+
+
 class Settings(BaseSettings):
     """Everything `banquet up` can be told."""
 
@@ -149,12 +165,13 @@ class Settings(BaseSettings):
     workspace: Path = Field(Path("var"), description="Folder of releases, catalogue, feedback and logs.")
     feature_repo: Path = Field(Path("feature_repo"), description="Folder of feature_store.yaml.")
     model_store: Path = Field(Path("model_store"), description="Folder of the model archives.")
-    release: str = Field("", description="Release to serve; empty: the current one.")
+    release: str = Field("", description="Serve this release and no other; empty: the stable one, and rollouts.")
     placements_file: Path = Field(HERE / "placements.yaml", description="The placements.")
     models: Literal["torchserve", "inprocess"] = Field(
         "torchserve", description="Where the models run: in TorchServe, or in each gateway process itself."
     )
     torchserve: TorchServeSettings = TorchServeSettings()
+    rollout: RolloutSettings = RolloutSettings()
     features: FeatureSettings = FeatureSettings()
     events: EventSettings = EventSettings()
     served_log: bool = Field(default=True, description="Write the served log.")
@@ -205,6 +222,15 @@ class Settings(BaseSettings):
     @property
     def logs(self) -> Path:
         return self.workspace / "log"
+
+    @property
+    def rolls_out(self) -> bool:
+        """Whether releases come and go under load: not one named here, nor those in the gateways' own processes."""
+        return not self.release and self.models == "torchserve"
+
+    @property
+    def run_folder(self) -> Path:
+        return self.workspace / "run"
 
 
 def read_settings(path: Path | None = None, **overrides: object) -> Settings:

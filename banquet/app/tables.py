@@ -78,7 +78,10 @@ def status_tables(status: Status) -> list[Table | Text]:
     placements = _table("placements", ["placement", "sources", "filters", "scorer", "selector"])
     for p in status.placements:
         placements.add_row(*_texts([p.placement, ", ".join(p.sources), ", ".join(p.filters), p.scorer, p.selector]))
-    return [state, parts, models, catalogue, placements]
+    releases = _table("releases", ["release", "state", "users", "answers", "errors", "degraded"])
+    for r in status.releases:
+        releases.add_row(*_texts([r.version, r.state, f"{r.percent:g} %", *map(str, (r.answers, r.errors, r.degraded))]))
+    return [state, parts, models, releases, catalogue, placements]
 
 
 def _table(heading: str, columns: list[str]) -> Table:

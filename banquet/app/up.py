@@ -18,14 +18,16 @@ from banquet.app.privacy import pseudonyms_in_force
 from banquet.app.processes import Child
 from banquet.app.rotation import keep_rotating
 from banquet.app.settings import HostSettings
-from banquet.app.wiring import checked_release, supervised
+from banquet.app.wiring import checked_release, deployer, supervised
 from banquet.core.errors import BadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from banquet.app.deployer import Deployer
     from banquet.app.settings import Settings
+    from banquet.inference.supervisor import TorchServe
 
 log = logging.getLogger(__name__)
 
@@ -40,14 +42,19 @@ async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
     settings.logs.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         port = stack.enter_context(_held_port(settings.host, settings.port))
-        settings = settings.model_copy(update={"port": port, "release": checked_release(settings)})
+        release = checked_release(settings)
+        settings = settings.model_copy(update={"port": port})
         if settings.metrics_port:
             for index in range(settings.gateways):
                 with _held_port("127.0.0.1", settings.metrics_port + index):
                     pass
+        servers: list[TorchServe] = []
         if settings.models == "torchserve" and not settings.torchserve.reached:
-            settings = await _with_torchserve(settings, stack)
+            servers = [supervised(settings, release, number) for number in range(settings.torchserve.servers)]
+            settings = await _with_torchserve(settings, servers, stack)
         told = _write_settings(settings)
+        if settings.rolls_out:
+            await _deploying(deployer(settings, servers), release, stack)
         # Makes the key before several processes want it.
         pseudonyms_in_force(settings)
         for child in _children(settings, told):
@@ -63,9 +70,21 @@ async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
         log.info("stopping")
 
 
-async def _with_torchserve(settings: Settings, stack: AsyncExitStack) -> Settings:
+async def _deploying(deployer: Deployer, release: str, stack: AsyncExitStack) -> None:
+    """The gateways learn of the stable release before they start; then the deployer works as long as the stack is open."""
+    deployer.begin(release)
+    task = asyncio.create_task(deployer.run(), name="deployer")
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await deployer.close()
+
+    stack.push_async_callback(end)
+
+
+async def _with_torchserve(settings: Settings, servers: list[TorchServe], stack: AsyncExitStack) -> Settings:
     """The settings with the addresses of our own TorchServes, which run as long as the stack is open."""
-    servers = [supervised(settings, number) for number in range(settings.torchserve.servers)]
     hosts = []
     for torchserve in servers:
         await torchserve.start()
@@ -117,7 +136,7 @@ def _logs(settings: Settings) -> list[Path]:
 
 def _write_settings(settings: Settings) -> Path:
     """The settings in force, for the children and for whoever wants to know."""
-    path = settings.workspace / "run" / f"settings-{settings.port}.json"
+    path = settings.run_folder / f"settings-{settings.port}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(settings.model_dump(mode="json"), indent=2))
     return path

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from banquet.api.operations import CATALOGUE_UPDATE
+from banquet.app.canary import INPUTS, PATIENCE_S, canary_job
+from banquet.app.deployer import Deployer
 from banquet.app.handover import Handover
-from banquet.app.model_hosts import open_model_host
+from banquet.app.live_release import LiveRelease
+from banquet.app.live_releases import LiveReleases
+from banquet.app.loader import Loader, Places
+from banquet.app.model_hosts import open_model_host, torchserve_address
+from banquet.app.model_server import Server
 from banquet.app.placements import MmrSettings, read_placements
 from banquet.app.privacy import pseudonyms_in_force
+from banquet.app.shadow import Shadow
 from banquet.core.errors import BadSettings, StageFailed
 from banquet.core.pipeline import Pipeline
-from banquet.core.stages import ModelJob
 from banquet.features.catalogue.follower import CatalogueFollower
 from banquet.features.project.repo import FeatureRepo
 from banquet.features.users.opening import open_user_reader
@@ -26,9 +31,11 @@ from banquet.inference.batcher import Batcher
 from banquet.inference.configuration import TorchServeSettings as SupervisorSettings
 from banquet.inference.lane import LaneLimits
 from banquet.inference.readiness import run_canary
-from banquet.inference.stacking import stack
+from banquet.inference.release_host import ReleaseHost
 from banquet.inference.supervisor import TorchServe
 from banquet.releases import registry
+from banquet.releases.fitness import archive_name
+from banquet.releases.guardrails import Limits
 from banquet.releases.manifest import load
 from banquet.stages.filters.attributes import Attributes
 from banquet.stages.filters.available import Available
@@ -52,16 +59,19 @@ from banquet.wire.manifest_file import GOLDEN, ITEMS, user_vector_size
 from banquet.wire.tensors import unpack
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from banquet.app.placements import PlacementSettings, SourceSettings
     from banquet.app.settings import Settings
     from banquet.core.catalogue import Catalogue
     from banquet.core.erasure import ErasureRequests
-    from banquet.core.stages import Filter, ModelClient, Selector, Sink, Source, UserReader
+    from banquet.core.stages import Filter, ModelClient, ModelJob, ModelRun, Selector, Sink, Source, UserReader
     from banquet.feedback.ports import EventLog
     from banquet.wire.schema import FeatureSchema
+
+    # The catalogue in force, or None before the first.
+    Now = Callable[[], Catalogue | None]
 
 FILTERS: Mapping[str, Callable[[], Filter]] = {
     "seen": Seen,
@@ -75,11 +85,8 @@ FILTERS: Mapping[str, Callable[[], Filter]] = {
 class Parts:
     """What a gateway serves with. `checks` raise while a part does not work; `canaries` return the backend that answered."""
 
-    release: str
-    placements: Mapping[str, Pipeline]
-    rank: Pipeline
-    similar: Pipeline
-    catalogue: Callable[[], Catalogue | None]
+    releases: LiveReleases
+    catalogue: Now
     events: EventLog
     erasures: ErasureRequests
     checks: Mapping[str, Callable[[], Awaitable[None]]]
@@ -139,37 +146,13 @@ class Stages:
         return inner if placement.explore is None else Explore(inner, placement.explore.share, placement.explore.pool)
 
 
-def canary_job(model: str, catalogue: Catalogue, schema: FeatureSchema, vector_size: int) -> ModelJob:
-    """A small job that every working model answers: the first item as history, a user of defaults."""
-    user = schema.encode_user({})
-    first = np.zeros(1, np.int32)
-    everything = {
-        "history": first,
-        "seen": first,
-        "limit": np.array([2], np.int32),
-        "user_categories": user.categories,
-        "user_numbers": user.numbers,
-        "user_vector": np.zeros(vector_size, np.float32),
-        "rows": first,
-    }
-    return ModelJob(model, catalogue.version, {name: everything[name] for name in INPUTS[model]})
-
-
-CANARY_PATIENCE_S = 2.0
-INPUTS = {
-    "retrieval": ("history", "seen", "limit"),
-    "ranking": ("history", "user_categories", "user_numbers", "user_vector", "rows"),
-    "cascade": ("history", "seen", "limit", "user_categories", "user_numbers"),
-}
-
-
 def lane_limits(settings: Settings) -> LaneLimits:
     told = settings.torchserve
     return LaneLimits(max_batch=told.max_batch, max_in_flight=told.max_in_flight, max_queued=told.max_queued)
 
 
 def checked_release(settings: Settings) -> str:
-    """The release to serve, by name, so that a process started later serves the same one.
+    """The release to serve, by name.
 
     Raises `BadSettings` or `BadRelease` for whatever a gateway could not start with.
     """
@@ -180,14 +163,14 @@ def checked_release(settings: Settings) -> str:
     return release.name
 
 
-def supervised(settings: Settings, number: int = 0) -> TorchServe:
+def supervised(settings: Settings, release: str, number: int = 0) -> TorchServe:
     """One of our own TorchServes with the archives of the release to serve. Raises `BadSettings` or `BadRelease`."""
     told = settings.torchserve
     return TorchServe(
         SupervisorSettings(
             run_folder=settings.torchserve_folders[number],
             model_store=settings.model_store,
-            archives={model: f"{model}-{settings.release}.mar" for model in INPUTS},
+            archives=archives_of(release),
             worker_environment={
                 "BANQUET_CATALOGUE_DIR": str(settings.catalogue.absolute()),
                 "BANQUET_BACKEND": told.backend,
@@ -201,12 +184,33 @@ def supervised(settings: Settings, number: int = 0) -> TorchServe:
     )
 
 
-def read_vectors(release: Path, version: str) -> tuple[ItemVectors, int]:
-    """The item vectors of a release, and how many numbers its picture of a user has."""
+def archives_of(release: str) -> dict[str, str]:
+    """By model, as they are named in the model store."""
+    return {model: archive_name(model, release) for model in INPUTS}
+
+
+def deployer(settings: Settings, own: Sequence[TorchServe]) -> Deployer:
+    """For the TorchServes that are reached by the settings; `own` are the supervised ones, in the same order."""
+    servers = [
+        Server(torchserve_address(host), one.log_file if one else None, one.gently if one else nullcontext)
+        for host, one in zip_longest(settings.torchserve.reached, own)
+    ]
+    places = Places(settings.releases, settings.model_store, settings.catalogue)
+    loader = Loader(servers, places, settings.torchserve.workers)
+
+    def on_stable(release: str) -> None:
+        for torchserve in own:
+            torchserve.load_at_start(archives_of(release))
+
+    return Deployer(settings.releases, settings.run_folder, loader, Limits(**settings.rollout.model_dump()), on_stable)
+
+
+def read_vectors(release: Path) -> tuple[ItemVectors, int, FeatureSchema]:
+    """The item vectors of a release, how many numbers its picture of a user has, and its schema."""
     manifest = load(release)
     vectors = unpack((release / ITEMS).read_bytes())[0]["vectors"]
     golden = unpack((release / GOLDEN).read_bytes())[0]
-    return ItemVectors(version, manifest.schema.item_ids, vectors), user_vector_size(golden)
+    return ItemVectors(release.name, manifest.schema.item_ids, vectors), user_vector_size(golden), manifest.schema
 
 
 def _served_log(settings: Settings) -> ServedLog:
@@ -226,15 +230,68 @@ def open_event_log(settings: Settings) -> EventLog:
     return KafkaEventLog(told.kafka_servers, told.kafka_topic, told.kafka_options)
 
 
+class Opening:
+    """Opens releases on what all of them share: users, catalogue and sinks."""
+
+    def __init__(self, settings: Settings, users: UserReader, sinks: tuple[Sink, ...], catalogue: Now) -> None:
+        self._settings = settings
+        self._placements = read_placements(settings.placements_file)
+        self._shows_similar = any(source.kind == "similar" for one in self._placements.values() for source in one.sources)
+        self._users = users
+        self._sinks = sinks
+        self._catalogue = catalogue
+
+    async def open(self, release: str) -> LiveRelease:
+        """Pipelines, lanes and breakers of its own. Raises `BadRelease` when its folder is not as it was sealed."""
+        folder = registry.resolve(self._settings.releases, release)
+        vectors, vector_size, schema = await asyncio.to_thread(read_vectors, folder)
+        in_force = self._catalogue()
+        if in_force is not None and self._shows_similar:
+            # Otherwise the first query would wait for it, and the loop with it.
+            await asyncio.to_thread(vectors.of, in_force)
+        host = ReleaseHost(open_model_host(self._settings, folder), release)
+
+        def first_canary(model: str) -> ModelJob | None:
+            catalogue = self._catalogue()
+            return None if catalogue is None else canary_job(model, catalogue.version, schema, vector_size)
+
+        async def ask(model: str, catalogue: Catalogue) -> ModelRun:
+            return await run_canary(host, canary_job(model, catalogue.version, schema, vector_size), PATIENCE_S)
+
+        models = Batcher(host, lane_limits(self._settings), first_canary)
+        stages = Stages(models, self._users, schema, vectors, vector_size, (*self._sinks, UserDefaults(schema)))
+
+        async def close() -> None:
+            await models.close()
+            await host.close()
+
+        return LiveRelease(
+            release=release,
+            schema=schema,
+            placements={name: stages.pipeline(name, placement) for name, placement in self._placements.items()},
+            rank=stages.rank(),
+            similar=stages.similar(),
+            ask=ask,
+            warm=vectors.warm,
+            close=close,
+        )
+
+
 @asynccontextmanager
-async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
-    """Open everything a gateway serves with, and close it again. Raises `BadSettings` or `BadRelease` before anything serves."""
-    placements = read_placements(settings.placements_file)
+async def open_parts(settings: Settings, name: str = "0") -> AsyncIterator[Parts]:
+    """Open everything a gateway serves with, and close it again. Raises `BadSettings` or `BadRelease` before anything serves.
+
+    A release named in the settings stays; otherwise the gateway, by its `name`, follows the deployer.
+    """
     release = registry.resolve(settings.releases, settings.release or None)
-    schema = load(release).schema
-    vectors, vector_size = read_vectors(release, release.name)
+    live: LiveReleases | None = None
+
+    def warm(catalogue: Catalogue) -> None:
+        for one in live.all() if live is not None else ():
+            one.warm(catalogue)
+
     follower = CatalogueFollower(
-        settings.catalogue, prepare=[Popular(limit=1).first, vectors.warm], gate=True, fresh_s=settings.features.freshness_s
+        settings.catalogue, prepare=[Popular(limit=1).first, warm], gate=True, fresh_s=settings.features.freshness_s
     )
     follower.start()
     repo = FeatureRepo.open(settings.feature_repo)
@@ -242,20 +299,12 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     users = open_user_reader(repo, settings.catalogue, its.user_read_ms / 1e3, its.mode, its.context)
     events = open_event_log(settings)
     served_log = _served_log(settings) if settings.served_log else None
-    host = open_model_host(settings, release)
-
-    def first_canary(model: str) -> ModelJob | None:
-        catalogue = follower.current()
-        return None if catalogue is None else canary_job(model, catalogue, schema, vector_size)
-
-    async def ask(model: str, catalogue: Catalogue) -> object:
-        job = canary_job(model, catalogue, schema, vector_size)
-        return await host.run(model, catalogue.version, stack([job.arrays]), CANARY_PATIENCE_S)
-
-    handover = Handover(follower, release.name, schema, ask, list(INPUTS))
-    models = Batcher(host, lane_limits(settings), first_canary)
-    sinks: tuple[Sink, ...] = (Metrics(), UserDefaults(schema), AnswerLog(), *((served_log,) if served_log else ()))
-    stages = Stages(models, users, schema, vectors, vector_size, sinks)
+    sinks: tuple[Sink, ...] = (Metrics(), AnswerLog(), *((served_log,) if served_log else ()))
+    opening = Opening(settings, users, sinks, follower.current)
+    shadow = Shadow(settings.max_latency_ms / 1e3)
+    live = LiveReleases(opening.open, shadow, settings.run_folder if settings.rolls_out else None, name)
+    await live.start(release.name)
+    handover = Handover(follower, live.all, list(INPUTS))
 
     async def users_can_be_read() -> None:
         await users.read("canary")
@@ -265,20 +314,21 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             catalogue = follower.current()
             if catalogue is None:
                 raise StageFailed("no_catalogue", "waiting for the catalogue")
-            run = await run_canary(host, canary_job(model, catalogue, schema, vector_size), CANARY_PATIENCE_S)
-            if run.release != release.name:
-                raise StageFailed("release_mismatch", f"the host has {run.release} of {model}, this gateway {release.name}")
+            stable = live.stable
+            run = await stable.ask(model, catalogue)
+            if run.release != stable.release:
+                raise StageFailed("release_mismatch", f"the host has {run.release} of {model}, this gateway {stable.release}")
             return run.backend
 
         return answered
 
-    watch = asyncio.create_task(handover.watch(), name="catalogue handover")
+    tasks = [
+        asyncio.create_task(handover.watch(), name="catalogue handover"),
+        asyncio.create_task(live.follow(), name="follow the deployer"),
+    ]
     try:
         yield Parts(
-            release=release.name,
-            placements={name: stages.pipeline(name, placement) for name, placement in placements.items()},
-            rank=stages.rank(),
-            similar=stages.similar(),
+            releases=live,
             catalogue=follower.current,
             events=events,
             erasures=ErasureBook(settings.erasures),
@@ -286,11 +336,11 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             canaries={model: canary(model) for model in INPUTS},
         )
     finally:
-        watch.cancel()
+        for task in tasks:
+            task.cancel()
         await events.close()
         await users.aclose()
-        await models.close()
-        await host.close()
+        await live.close()
         if served_log is not None:
             served_log.close()
         follower.stop()

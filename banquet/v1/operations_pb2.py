@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x62\x61nquet/v1/operations.proto\x12\nbanquet.v1\"\x12\n\x10GetStatusRequest\"\x81\x02\n\x11GetStatusResponse\x12\r\n\x05ready\x18\x01 \x01(\x08\x12%\n\x05parts\x18\x02 \x03(\x0b\x32\x16.banquet.v1.PartStatus\x12*\n\x07release\x18\x03 \x01(\x0b\x32\x19.banquet.v1.ReleaseStatus\x12.\n\tcatalogue\x18\x04 \x01(\x0b\x32\x1b.banquet.v1.CatalogueStatus\x12/\n\nplacements\x18\x05 \x03(\x0b\x32\x1b.banquet.v1.PlacementStatus\x12\x17\n\x0f\x62\x61nquet_version\x18\x06 \x01(\t\x12\x10\n\x08uptime_s\x18\x07 \x01(\x01\"9\n\nPartStatus\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"I\n\rReleaseStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\'\n\x06models\x18\x02 \x03(\x0b\x32\x17.banquet.v1.ModelStatus\"<\n\x0bModelStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\x08\"Q\n\x0f\x43\x61talogueStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05items\x18\x02 \x01(\x04\x12\r\n\x05\x61ge_s\x18\x03 \x01(\x01\x12\x0f\n\x07\x63olumns\x18\x04 \x03(\t\"h\n\x0fPlacementStatus\x12\x11\n\tplacement\x18\x01 \x01(\t\x12\x0f\n\x07sources\x18\x02 \x03(\t\x12\x0f\n\x07\x66ilters\x18\x03 \x03(\t\x12\x0e\n\x06scorer\x18\x04 \x01(\t\x12\x10\n\x08selector\x18\x05 \x01(\t\"$\n\x11\x46orgetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\":\n\x12\x46orgetUserResponse\x12$\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x13.banquet.v1.Erasure\"\'\n\x11GetErasureRequest\x12\x12\n\nerasure_id\x18\x01 \x01(\t\":\n\x12GetErasureResponse\x12$\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x13.banquet.v1.Erasure\"d\n\x07\x45rasure\x12\x12\n\nerasure_id\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\x12\'\n\x06places\x18\x03 \x03(\x0b\x32\x17.banquet.v1.ErasedPlace\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\";\n\x0b\x45rasedPlace\x12\r\n\x05place\x18\x01 \x01(\t\x12\x0f\n\x07removed\x18\x02 \x01(\x04\x12\x0c\n\x04left\x18\x03 \x01(\x04\x32\xf7\x01\n\x11OperationsService\x12H\n\tGetStatus\x12\x1c.banquet.v1.GetStatusRequest\x1a\x1d.banquet.v1.GetStatusResponse\x12K\n\nForgetUser\x12\x1d.banquet.v1.ForgetUserRequest\x1a\x1e.banquet.v1.ForgetUserResponse\x12K\n\nGetErasure\x12\x1d.banquet.v1.GetErasureRequest\x1a\x1e.banquet.v1.GetErasureResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x62\x61nquet/v1/operations.proto\x12\nbanquet.v1\"\x12\n\x10GetStatusRequest\"\xae\x02\n\x11GetStatusResponse\x12\r\n\x05ready\x18\x01 \x01(\x08\x12%\n\x05parts\x18\x02 \x03(\x0b\x32\x16.banquet.v1.PartStatus\x12*\n\x07release\x18\x03 \x01(\x0b\x32\x19.banquet.v1.ReleaseStatus\x12.\n\tcatalogue\x18\x04 \x01(\x0b\x32\x1b.banquet.v1.CatalogueStatus\x12/\n\nplacements\x18\x05 \x03(\x0b\x32\x1b.banquet.v1.PlacementStatus\x12\x17\n\x0f\x62\x61nquet_version\x18\x06 \x01(\t\x12\x10\n\x08uptime_s\x18\x07 \x01(\x01\x12+\n\x08releases\x18\x08 \x03(\x0b\x32\x19.banquet.v1.ServedRelease\"9\n\nPartStatus\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"s\n\rServedRelease\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0f\n\x07percent\x18\x03 \x01(\x01\x12\x0f\n\x07\x61nswers\x18\x04 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x05 \x01(\x04\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x04\"I\n\rReleaseStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\'\n\x06models\x18\x02 \x03(\x0b\x32\x17.banquet.v1.ModelStatus\"<\n\x0bModelStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\x08\"Q\n\x0f\x43\x61talogueStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05items\x18\x02 \x01(\x04\x12\r\n\x05\x61ge_s\x18\x03 \x01(\x01\x12\x0f\n\x07\x63olumns\x18\x04 \x03(\t\"h\n\x0fPlacementStatus\x12\x11\n\tplacement\x18\x01 \x01(\t\x12\x0f\n\x07sources\x18\x02 \x03(\t\x12\x0f\n\x07\x66ilters\x18\x03 \x03(\t\x12\x0e\n\x06scorer\x18\x04 \x01(\t\x12\x10\n\x08selector\x18\x05 \x01(\t\"$\n\x11\x46orgetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\":\n\x12\x46orgetUserResponse\x12$\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x13.banquet.v1.Erasure\"\'\n\x11GetErasureRequest\x12\x12\n\nerasure_id\x18\x01 \x01(\t\":\n\x12GetErasureResponse\x12$\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x13.banquet.v1.Erasure\"d\n\x07\x45rasure\x12\x12\n\nerasure_id\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\x12\'\n\x06places\x18\x03 \x03(\x0b\x32\x17.banquet.v1.ErasedPlace\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\";\n\x0b\x45rasedPlace\x12\r\n\x05place\x18\x01 \x01(\t\x12\x0f\n\x07removed\x18\x02 \x01(\x04\x12\x0c\n\x04left\x18\x03 \x01(\x04\x32\xf7\x01\n\x11OperationsService\x12H\n\tGetStatus\x12\x1c.banquet.v1.GetStatusRequest\x1a\x1d.banquet.v1.GetStatusResponse\x12K\n\nForgetUser\x12\x1d.banquet.v1.ForgetUserRequest\x1a\x1e.banquet.v1.ForgetUserResponse\x12K\n\nGetErasure\x12\x1d.banquet.v1.GetErasureRequest\x1a\x1e.banquet.v1.GetErasureResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,29 +34,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_start=43
   _globals['_GETSTATUSREQUEST']._serialized_end=61
   _globals['_GETSTATUSRESPONSE']._serialized_start=64
-  _globals['_GETSTATUSRESPONSE']._serialized_end=321
-  _globals['_PARTSTATUS']._serialized_start=323
-  _globals['_PARTSTATUS']._serialized_end=380
-  _globals['_RELEASESTATUS']._serialized_start=382
-  _globals['_RELEASESTATUS']._serialized_end=455
-  _globals['_MODELSTATUS']._serialized_start=457
-  _globals['_MODELSTATUS']._serialized_end=517
-  _globals['_CATALOGUESTATUS']._serialized_start=519
-  _globals['_CATALOGUESTATUS']._serialized_end=600
-  _globals['_PLACEMENTSTATUS']._serialized_start=602
-  _globals['_PLACEMENTSTATUS']._serialized_end=706
-  _globals['_FORGETUSERREQUEST']._serialized_start=708
-  _globals['_FORGETUSERREQUEST']._serialized_end=744
-  _globals['_FORGETUSERRESPONSE']._serialized_start=746
-  _globals['_FORGETUSERRESPONSE']._serialized_end=804
-  _globals['_GETERASUREREQUEST']._serialized_start=806
-  _globals['_GETERASUREREQUEST']._serialized_end=845
-  _globals['_GETERASURERESPONSE']._serialized_start=847
-  _globals['_GETERASURERESPONSE']._serialized_end=905
-  _globals['_ERASURE']._serialized_start=907
-  _globals['_ERASURE']._serialized_end=1007
-  _globals['_ERASEDPLACE']._serialized_start=1009
-  _globals['_ERASEDPLACE']._serialized_end=1068
-  _globals['_OPERATIONSSERVICE']._serialized_start=1071
-  _globals['_OPERATIONSSERVICE']._serialized_end=1318
+  _globals['_GETSTATUSRESPONSE']._serialized_end=366
+  _globals['_PARTSTATUS']._serialized_start=368
+  _globals['_PARTSTATUS']._serialized_end=425
+  _globals['_SERVEDRELEASE']._serialized_start=427
+  _globals['_SERVEDRELEASE']._serialized_end=542
+  _globals['_RELEASESTATUS']._serialized_start=544
+  _globals['_RELEASESTATUS']._serialized_end=617
+  _globals['_MODELSTATUS']._serialized_start=619
+  _globals['_MODELSTATUS']._serialized_end=679
+  _globals['_CATALOGUESTATUS']._serialized_start=681
+  _globals['_CATALOGUESTATUS']._serialized_end=762
+  _globals['_PLACEMENTSTATUS']._serialized_start=764
+  _globals['_PLACEMENTSTATUS']._serialized_end=868
+  _globals['_FORGETUSERREQUEST']._serialized_start=870
+  _globals['_FORGETUSERREQUEST']._serialized_end=906
+  _globals['_FORGETUSERRESPONSE']._serialized_start=908
+  _globals['_FORGETUSERRESPONSE']._serialized_end=966
+  _globals['_GETERASUREREQUEST']._serialized_start=968
+  _globals['_GETERASUREREQUEST']._serialized_end=1007
+  _globals['_GETERASURERESPONSE']._serialized_start=1009
+  _globals['_GETERASURERESPONSE']._serialized_end=1067
+  _globals['_ERASURE']._serialized_start=1069
+  _globals['_ERASURE']._serialized_end=1169
+  _globals['_ERASEDPLACE']._serialized_start=1171
+  _globals['_ERASEDPLACE']._serialized_end=1230
+  _globals['_OPERATIONSSERVICE']._serialized_start=1233
+  _globals['_OPERATIONSSERVICE']._serialized_end=1480
 # @@protoc_insertion_point(module_scope)

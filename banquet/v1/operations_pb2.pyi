@@ -44,6 +44,7 @@ class GetStatusResponse(_message.Message):
     PLACEMENTS_FIELD_NUMBER: _builtins.int
     BANQUET_VERSION_FIELD_NUMBER: _builtins.int
     UPTIME_S_FIELD_NUMBER: _builtins.int
+    RELEASES_FIELD_NUMBER: _builtins.int
     ready: _builtins.bool
     """True when a canary prediction came back and a catalogue is loaded."""
     banquet_version: _builtins.str
@@ -56,6 +57,10 @@ class GetStatusResponse(_message.Message):
     def catalogue(self) -> Global___CatalogueStatus: ...
     @_builtins.property
     def placements(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlacementStatus]: ...
+    @_builtins.property
+    def releases(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServedRelease]:
+        """What this gateway has open, the stable release first."""
+
     def __init__(
         self,
         *,
@@ -66,10 +71,11 @@ class GetStatusResponse(_message.Message):
         placements: _abc.Iterable[Global___PlacementStatus] | None = ...,
         banquet_version: _builtins.str = ...,
         uptime_s: _builtins.float = ...,
+        releases: _abc.Iterable[Global___ServedRelease] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "release", b"release"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["banquet_version", b"banquet_version", "catalogue", b"catalogue", "parts", b"parts", "placements", b"placements", "ready", b"ready", "release", b"release", "uptime_s", b"uptime_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["banquet_version", b"banquet_version", "catalogue", b"catalogue", "parts", b"parts", "placements", b"placements", "ready", b"ready", "release", b"release", "releases", b"releases", "uptime_s", b"uptime_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -101,6 +107,46 @@ class PartStatus(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PartStatus: _TypeAlias = PartStatus  # noqa: Y015
+
+@_typing.final
+class ServedRelease(_message.Message):
+    """A release that a gateway serves, and how it does since the shares last changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    state: _builtins.str
+    """`stable`, `loaded`, `canary`, `shadow`, or `leaving` while its last queries are answered."""
+    percent: _builtins.float
+    """Of the users, 0 to 100: served by it, or followed by it when it is a shadow."""
+    answers: _builtins.int
+    errors: _builtins.int
+    """Queries without an answer."""
+    degraded: _builtins.int
+    """Answers that lack what a model should have given."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        state: _builtins.str = ...,
+        percent: _builtins.float = ...,
+        answers: _builtins.int = ...,
+        errors: _builtins.int = ...,
+        degraded: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "degraded", b"degraded", "errors", b"errors", "percent", b"percent", "state", b"state", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ServedRelease: _TypeAlias = ServedRelease  # noqa: Y015
 
 @_typing.final
 class ReleaseStatus(_message.Message):

@@ -1,4 +1,4 @@
-"""`banquet release`: what was trained, as archives for TorchServe; and whether it still is what was trained."""
+"""`banquet release`: what was trained, as archives for TorchServe; whether it still is what was trained; and what serves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from banquet.wire.manifest_file import Manifest
 
-app = typer.Typer(no_args_is_help=True, help="Build, inspect, verify or list releases, and build engines for them.")
+app = typer.Typer(
+    no_args_is_help=True, help="Build, inspect and verify releases, and their engines; deploy, try, promote and roll them back."
+)
 
 Releases = Annotated[Path, typer.Option("--releases", help="Folder of the releases.")]
 ModelStore = Annotated[Path, typer.Option("--model-store", help="Folder of the archives.")]
@@ -57,7 +59,7 @@ def build(
     if as_json:
         typer.echo(json.dumps({"release": folder.name, "archives": built}))
     else:
-        _print(f"Archives of release {folder.name}", built)
+        print_table(f"Archives of release {folder.name}", built)
 
 
 @app.command()
@@ -74,10 +76,10 @@ def inspect(target: Target = None, releases: Releases = RELEASES, as_json: Json 
         else:
             _print_facts(f"Archive {target}", facts)
             if INDEX in archive.files:
-                _print(
+                print_table(
                     "Index", [{"fact": name, "value": value} for name, value in _flat(json.loads(mar.read(Path(target), INDEX)))]
                 )
-            _print("Entries", [{"entry": name, "sha256": digest} for name, digest in archive.files.items()])
+            print_table("Entries", [{"entry": name, "sha256": digest} for name, digest in archive.files.items()])
         return
     folder = registry.resolve(releases, target)
     manifest = load(folder)
@@ -86,11 +88,11 @@ def inspect(target: Target = None, releases: Releases = RELEASES, as_json: Json 
         return
     _print_facts(f"Release {manifest.version}", _facts(manifest))
     graphs = manifest.models.items()
-    _print(
+    print_table(
         "Graphs", [{"graph": name, **{side: ", ".join(graph[side]) for side in ("inputs", "outputs")}} for name, graph in graphs]
     )
-    _print("Metrics", [{"metric": name, "value": value} for name, value in _flat(manifest.metrics)])
-    _print("Files", [{"file": name, "bytes": (folder / name).stat().st_size} for name in manifest.files])
+    print_table("Metrics", [{"metric": name, "value": value} for name, value in _flat(manifest.metrics)])
+    print_table("Files", [{"file": name, "bytes": (folder / name).stat().st_size} for name in manifest.files])
 
 
 @app.command()
@@ -113,25 +115,33 @@ def verify(
     if as_json:
         typer.echo(json.dumps({"checked": checked}))
     else:
-        _print("Verified", checked)
+        print_table("Verified", checked)
 
 
 @app.command("list")
 def list_(releases: Releases = RELEASES, model_store: ModelStore = MODEL_STORE, as_json: Json = False) -> None:
-    """List the releases, oldest first."""
-    from banquet.releases import registry
+    """List the releases, oldest first, and what is wanted of each."""
+    from banquet.releases import registry, rollout_file
     from banquet.releases.manifest import load
 
-    in_force = registry.current(releases)
+    wanted = rollout_file.read(releases)
+    notes = {entry.release: entry for entry in rollout_file.history(releases)}
     rows = []
     for version in registry.versions(releases):
         facts = _facts(load(releases / version))
         archives = [path.name.removesuffix(f"-{version}{ARCHIVE}") for path in sorted(model_store.glob(f"*-{version}{ARCHIVE}"))]
-        rows.append({**facts, "archives": archives, "in_force": version == in_force})
+        role = {
+            "in_force": version == wanted.stable,
+            "state": wanted.state_of(version),
+            "last": "" if version not in notes else notes[version].in_words(),
+        }
+        rows.append({**facts, "archives": archives, **role})
     if as_json:
         typer.echo(json.dumps({"releases": rows}))
     elif rows:
-        _print(f"Releases in {releases}", [{**row, "archives": len(row["archives"])} for row in rows])
+        shown = ("version", "created_at", "dataset", "items", "archives", "state", "last")
+        short = [{**row, "archives": len(row["archives"])} for row in rows]
+        print_table(f"Releases in {releases}", [{name: row[name] for name in shown} for row in short])
     else:
         typer.echo(f"No releases in {releases}; train one with `banquet train`.")
 
@@ -169,7 +179,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def _print(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -185,7 +195,7 @@ def _print(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _print_facts(title: str, facts: Mapping[str, Any]) -> None:
-    _print(title, [dict(zip(FACT, (name.replace("_", " "), value), strict=True)) for name, value in facts.items()])
+    print_table(title, [dict(zip(FACT, (name.replace("_", " "), value), strict=True)) for name, value in facts.items()])
 
 
 def _readable(value: object) -> str:

@@ -14,7 +14,7 @@ def up(
     port: Annotated[int | None, typer.Option(help="Port of the gateway; 0 takes a free one.")] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Loopback port of the metrics; 0 turns them off.")] = None,
     gateways: Annotated[int | None, typer.Option(help="Gateway processes that share the port.")] = None,
-    release: Annotated[str | None, typer.Option(help="Release to serve; the current one by default.")] = None,
+    release: Annotated[str | None, typer.Option(help="Serve this release and no other.")] = None,
     torchserve: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="gRPC port of a TorchServe that runs already.")
     ] = None,

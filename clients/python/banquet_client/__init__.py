@@ -18,7 +18,7 @@ from banquet_client.errors import (
 )
 from banquet_client.events import EVENT_TYPES, MAX_EVENTS_PER_BATCH, Event, EventType, Receipt
 from banquet_client.retries import Backoff
-from banquet_client.status import CatalogueStatus, ModelStatus, PartStatus, PlacementStatus, ReleaseStatus, Status
+from banquet_client.status import CatalogueStatus, ModelStatus, PartStatus, PlacementStatus, ReleaseStatus, ServedRelease, Status
 
 __all__ = [
     "DEFAULT_ADDRESS",
@@ -47,6 +47,7 @@ __all__ = [
     "Receipt",
     "Recommendation",
     "ReleaseStatus",
+    "ServedRelease",
     "ServerFailed",
     "Status",
     "Timing",

@@ -28,6 +28,22 @@ class ReleaseStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ServedRelease:
+    """A release that the gateway serves.
+
+    `state` is `stable`, `loaded`, `canary`, `shadow` or `leaving`, `percent` its share of the users. The counts begin
+    anew when shares change; `degraded` answers lack what a model should have given.
+    """
+
+    version: str
+    state: str
+    percent: float
+    answers: int
+    errors: int
+    degraded: int
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogueStatus:
     version: str
     items: int
@@ -55,3 +71,4 @@ class Status:
     placements: tuple[PlacementStatus, ...]
     banquet_version: str
     uptime_s: float
+    releases: tuple[ServedRelease, ...] = ()

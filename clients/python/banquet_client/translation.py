@@ -106,6 +106,9 @@ def to_status(response: operations_pb2.GetStatusResponse) -> status.Status:
         ),
         banquet_version=response.banquet_version,
         uptime_s=response.uptime_s,
+        releases=tuple(
+            status.ServedRelease(r.version, r.state, r.percent, r.answers, r.errors, r.degraded) for r in response.releases
+        ),
     )
 
 

@@ -42,6 +42,16 @@ def written(folder: Path) -> list[str]:
     return [event.event_id for path in folder.iterdir() if path.is_file() for event in decode(path.read_bytes()).events]
 
 
+async def test_events_are_counted_once(tmp_path: Path) -> None:
+    """For click-through; a batch that repeats something counts for nothing, since which of it is new is not said."""
+    log, counted = FileEventLog(tmp_path), []
+    feedback = Feedback(log, counted.extend)
+    for ids in (["e1", "e2"], ["e2", "e3"], ["e4"]):
+        await feedback.RecordEvents(pb.RecordEventsRequest(events=[make_event(event_id=one) for one in ids]), None)
+    assert [event.event_id for event in counted] == ["e1", "e2", "e4"]
+    await log.close()
+
+
 async def test_an_acknowledged_event_is_on_disk(stub: rpc.FeedbackServiceStub, tmp_path: Path) -> None:
     """The answer comes after the write, and a repeated id counts once."""
     answer = await stub.RecordEvents(pb.RecordEventsRequest(events=[make_event(), make_event(event_id="e2")]))

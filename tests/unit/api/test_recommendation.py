@@ -18,7 +18,7 @@ from banquet.stages.sources.given import Given
 from banquet.stages.sources.popular import Popular
 from banquet.v1 import recommendation_pb2 as pb
 from banquet.v1 import recommendation_pb2_grpc as rpc
-from tests.fakes import FakeScorer, FakeSink, FakeUsers, make_catalogue
+from tests.fakes import FakeScorer, FakeSink, FakeUsers, OneRelease, make_catalogue
 
 SINK = FakeSink()
 USERS = FakeUsers({"u1": UserFeatures("u1", {}, ("i1",), found=True)})
@@ -35,7 +35,8 @@ async def stub() -> AsyncIterator[rpc.RecommendationServiceStub]:
         interceptors=[ErrorsToStatus(Admission(8, "calls"), Admission(1, "streams"))],
         options=[("grpc.max_receive_message_length", TRANSPORT_MESSAGE_BYTES)],
     )
-    rpc.add_RecommendationServiceServicer_to_server(Recommendation({"home": home}, rank, similar, lambda: catalogue, 0.5), server)
+    releases = OneRelease({"home": home}, rank, similar)
+    rpc.add_RecommendationServiceServicer_to_server(Recommendation(releases, lambda: catalogue, 0.5), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -126,7 +127,7 @@ async def test_bad_requests_name_field_value_and_range(
 
 async def test_a_catalogue_that_is_not_there_yet_is_unavailable() -> None:
     """Before the first catalogue there is nothing to answer with; the caller may try again."""
-    service = Recommendation({}, None, None, lambda: None, 0.5)
+    service = Recommendation(OneRelease({}, None, None), lambda: None, 0.5)
     server = grpc.aio.server(interceptors=[ErrorsToStatus(Admission(8, "calls"), Admission(1, "streams"))])
     rpc.add_RecommendationServiceServicer_to_server(service, server)
     port = server.add_insecure_port("127.0.0.1:0")

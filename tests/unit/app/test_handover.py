@@ -24,9 +24,11 @@ def publish(folder, ids, name="year"):
 
 
 class Models:
-    """Answers a canary or says why not, by model."""
+    """A release that serves: answers a canary or says why not, by model."""
 
-    def __init__(self) -> None:
+    def __init__(self, release="rel") -> None:
+        self.release = release
+        self.schema = SCHEMA
         self.reasons = {"retrieval": "", "ranking": ""}
         self.asked = []
 
@@ -54,7 +56,7 @@ async def handover(follower, models, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ASK_AGAIN_S", 0.005)
     publish(tmp_path, ["a"])
     follower.start()
-    handover = Handover(follower, "rel", SCHEMA, models.ask, list(models.reasons))
+    handover = Handover(follower, lambda: [models], list(models.reasons))
     watch = asyncio.create_task(handover.watch())
     yield handover
     watch.cancel()
@@ -75,6 +77,23 @@ async def test_queries_get_a_version_when_every_model_answers_for_it(handover, f
     assert models.asked.count(("retrieval", version)) == 1
     models.reasons["ranking"] = ""
     await until(lambda: follower.current().version == version)
+
+
+async def test_the_models_of_every_release_that_serves_must_answer(follower, models, tmp_path, monkeypatch):
+    """A canary's users would lose its models as much as others theirs."""
+    monkeypatch.setattr(module, "LOOK_S", 0.005)
+    monkeypatch.setattr(module, "ASK_AGAIN_S", 0.005)
+    before = publish(tmp_path, ["a"])
+    follower.start()
+    candidate = Models("new")
+    candidate.reasons["ranking"] = "stale_catalogue"
+    watch = asyncio.create_task(Handover(follower, lambda: [models, candidate], list(models.reasons)).watch())
+    version = publish(tmp_path, ["a", "b"])
+    await until(lambda: candidate.asked.count(("ranking", version)) > 3)
+    assert follower.current().version == before
+    candidate.reasons["ranking"] = ""
+    await until(lambda: follower.current().version == version)
+    watch.cancel()
 
 
 @pytest.mark.parametrize("reason", ["stale_catalogue", "unavailable"])
@@ -105,7 +124,7 @@ async def test_a_catalogue_that_the_release_does_not_fit_is_refused_by_the_featu
 
 async def test_a_first_catalogue_that_does_not_fit_is_said_by_name(follower, models, tmp_path):
     """There is none to go on with: callers get what needs no models, and the gateway is not ready."""
-    handover = Handover(follower, "rel", SCHEMA, models.ask, ["retrieval"])
+    handover = Handover(follower, lambda: [models], ["retrieval"])
     with pytest.raises(StageFailed, match="no_catalogue"):
         await handover.check_in_force()
     publish(tmp_path, ["a"], name="price")
