@@ -13,6 +13,7 @@ from banquet.core.candidates import Candidates
 from banquet.core.catalogue import Catalogue
 from banquet.core.deadline import Deadline
 from banquet.core.errors import StageFailed
+from banquet.core.pipeline import Pipeline
 from banquet.core.query import Query, UserFeatures
 from banquet.core.stages import Answer, Found, ModelAnswer, ModelJob, ModelRun, Scored
 from banquet.wire.catalogue_file import CatalogueFile, Column, Strings
@@ -127,3 +128,21 @@ class FakeSink:
     def take(self, answer: Answer) -> None:
         self.answers.append(answer)
         self.told.set()
+
+
+@dataclass
+class OneRelease:
+    """A release that serves everybody, and the only one."""
+
+    placements: Mapping[str, Pipeline]
+    rank: Pipeline
+    similar: Pipeline
+
+    def of(self, user_id: str) -> OneRelease:
+        return self
+
+    async def answer(self, pipeline: Pipeline, query: Query) -> Answer:
+        return await pipeline.run(query)
+
+    def answered(self, release: OneRelease, pipeline: Pipeline, answer: Answer) -> None:
+        pipeline.tell(answer)

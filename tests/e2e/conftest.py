@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +72,7 @@ class Served:
     port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_pair)
     flags: tuple[str, ...] = ()
+    more: Mapping[str, str] = field(default_factory=dict)
     between: Between | None = None
     process: subprocess.Popen[bytes] | None = None
 
@@ -85,7 +86,7 @@ class Served:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "banquet.app.cli", "up", *flags],
                 cwd=self.folder,
-                env=environment(),
+                env={**environment(), **self.more},
                 stdout=log,
                 stderr=log,
             )

@@ -110,6 +110,7 @@ def test_status_names_every_part(client: BanquetClient) -> None:
         ["cascade", "ranking", "retrieval"], "onnxruntime"
     )
     assert {placement.placement for placement in status.placements} == {"home", "detail"}
+    assert [(one.version, one.state, one.percent) for one in status.releases] == [(status.release.version, "stable", 100)]
 
 
 def test_metrics_count_answers_by_placement_and_degradations_by_reason(client: BanquetClient, served: Served) -> None:
