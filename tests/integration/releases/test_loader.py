@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zipfile
 from pathlib import Path
 
@@ -64,8 +65,19 @@ async def loader(request, torchserve, places):
     own = getattr(request, "param", "unix") == "unix"
     address = torchserve.address if own else torchserve.grpc_address
     loader = Loader([Server(address, torchserve.log_file, torchserve.gently)], places, workers=1)
+    await until_managed(loader)
     yield loader
     await loader.close()
+
+
+async def until_managed(loader: Loader) -> None:
+    """TorchServe answers for jobs a moment before it can be managed."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await loader.loaded()
+            except StageFailed:
+                await asyncio.sleep(0.1)
 
 
 def altered(store: Path, model: str, release: str, entry: str, content: bytes, *, seal: bool) -> bytes:
