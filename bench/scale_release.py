@@ -72,7 +72,7 @@ def enlarged(release: Path, root: Path, items: int, seed: int) -> Path:
     told = {"metrics": json.loads(json.dumps(its.metrics)), "dataset": f"{its.dataset} x {items}", "preset": its.preset}
     manifest.seal(folder, schema=schema, models=models, seed=seed, **told)
     place = registry.add(root, folder)
-    registry.promote(root, place.name)
+    registry.put_in_force(root, place.name)
     return place
 
 

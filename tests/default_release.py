@@ -46,7 +46,7 @@ def default_release() -> Path:
     models = write_release_files(making, graphs, schema, np.zeros((ITEMS, retrieval.dim), np.float32))
     manifest.seal(making, schema=schema, models=models, metrics={}, dataset="untrained", preset=preset.name, seed=0)
     folder = registry.add(root, making)
-    registry.promote(root, folder.name)
+    registry.put_in_force(root, folder.name)
     return folder
 
 

@@ -60,13 +60,16 @@ def test_many_writers_lose_nothing(tmp_path, monkeypatch):
     """While the file is begun anew again and again, a reader gets each id or is told that it may have missed some."""
     monkeypatch.setattr(changed_items, "LARGE_BYTES", 2000)
     changed = ChangedItems(tmp_path)
+    changed.add(["first"])
+    # From here on it knows what it misses.
+    offset = changed.end()
     writers = [
         threading.Thread(target=lambda writer=writer: [ChangedItems(tmp_path).add([f"{writer}-{k}"]) for k in range(100)])
         for writer in range(4)
     ]
     for writer in writers:
         writer.start()
-    seen, lost, offset = set(), False, Offset()
+    seen, lost = set(), False
     while any(writer.is_alive() for writer in writers):
         taken = changed.take(offset)
         seen, lost, offset = seen | taken.items, lost or taken.lost, taken.offset
