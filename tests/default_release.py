@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from banquet.releases import manifest, registry
-from banquet.training.export import write_release_files
+from banquet.training.export import Exported, write_release_files
 from banquet.training.graphs import all_graphs
 from banquet.training.models.ranking import Ranker
 from banquet.training.models.retrieval import HistoryEncoder, ItemEncoder, Retrieval
@@ -43,7 +43,9 @@ def default_release() -> Path:
     graphs = all_graphs(Retrieval(items, encoder).eval(), ranker.eval(), schema, _inputs(rng), rng)
     making = root / "making"
     making.mkdir()
-    models = write_release_files(making, graphs, schema, np.zeros((ITEMS, retrieval.dim), np.float32))
+    models = write_release_files(
+        making, Exported.of(making, graphs, schema), schema, np.zeros((ITEMS, retrieval.dim), np.float32)
+    )
     manifest.seal(making, schema=schema, models=models, metrics={}, dataset="untrained", preset=preset.name, seed=0)
     folder = registry.add(root, making)
     registry.put_in_force(root, folder.name)

@@ -46,3 +46,7 @@ class BadData(BanquetError):
 
 class BadRelease(BanquetError):
     """A release or archive is incomplete, changed or does not fit: the text names the file or feature."""
+
+
+class BadModels(BanquetError):
+    """Somebody's own models cannot be served: the text names file, function, module and remedy (exit code 2)."""

@@ -10,15 +10,18 @@ import torch
 
 from banquet.training.blend import Lists, best_weights
 from banquet.training.evaluate import Ranks, hide_seen, in_batches
+from banquet.training.served.lessons import slate_logits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from banquet.training.activity import Log
     from banquet.training.models.ranking import Ranker
     from banquet.training.moments import Moments
+    from banquet.training.served.slates import Slates
     from banquet.training.train_retrieval import Scorer
 
     Ints = NDArray[np.int64]
@@ -51,7 +54,7 @@ class Cascade:
         for places in in_batches(np.arange(len(targets))):
             batch, items = targets[places], rows[places]
             with torch.no_grad():
-                retrieval = (self.scorer.users(batch)[:, None] * self.scorer.vectors[torch.from_numpy(items)]).sum(-1)
+                retrieval = self.scorer.of(self.scorer.users(batch), torch.from_numpy(items))
                 correction, like = self.logits(batch, items, retrieval)
                 served.append(self.model.score(retrieval, correction, like).numpy())
             liked.append(like.numpy())
@@ -59,10 +62,21 @@ class Cascade:
 
     def metrics(self, targets: Ints) -> dict[str, float]:
         """Full-ranking metrics of the served score; a target that retrieval did not find counts as missed."""
-        ranks = Ranks()
-        for batch, rows, scores, correction, like in self._ranked(targets):
-            ranks.add(self._spread(rows, self.model.score(scores, correction, like)), self.moments.log.item[batch])
-        return ranks.metrics(self.moments.log.n_items)
+        ranked = (
+            (batch, rows, self.model.score(scores, correction, like))
+            for batch, rows, scores, correction, like in self._ranked(targets)
+        )
+        return metrics_of(self.moments.log, ranked)
+
+    def of_slates(self, slates: Slates) -> tuple[Tensor, Tensor]:
+        """Retrieval scores (-inf where there is no item) and served scores [S, K] of what was shown."""
+        with torch.no_grad():
+            retrieval, correction, like = slate_logits(self.moments, self.scorer, self.model, slates)
+            return retrieval, self.model.score(retrieval, correction, like)
+
+    def weights(self) -> dict[str, float]:
+        """What the two heads count in the served score."""
+        return {"click": round(float(self.model.click_weight), 2), "like": round(float(self.model.like_weight), 2)}
 
     def choose_weights(self, targets: Ints, served: Sequence[Lists] = ()) -> float:
         """Weigh correction and liking by what the targets of validation and the lists `served` show; returns their NDCG@10."""
@@ -78,15 +92,26 @@ class Cascade:
 
     def _ranked(self, targets: Ints) -> Iterator[tuple[Ints, Ints, Tensor, Tensor, Tensor]]:
         """Per batch: the targets [B], retrieval's best items [B, pool] with their scores, corrections and like logits."""
-        for batch in in_batches(targets, USERS_AT_ONCE):
-            scores = self.scorer(batch)
-            hide_seen(self.moments.log, batch, scores)
-            best = torch.topk(torch.from_numpy(scores), min(self.pool, scores.shape[1]), 1)
+        for batch, rows, scores in nearest(self.moments.log, self.scorer, targets, self.pool):
             with torch.no_grad():
-                correction, like = self.logits(batch, best.indices.numpy(), best.values)
-            yield batch, best.indices.numpy(), best.values, correction, like
+                correction, like = self.logits(batch, rows, scores)
+            yield batch, rows, scores, correction, like
 
-    def _spread(self, rows: Ints, scores: Tensor) -> Floats:
-        spread = np.full((len(rows), self.moments.log.n_items), -np.inf, np.float32)
+
+def nearest(log: Log, scorer: Scorer, targets: Ints, pool: int) -> Iterator[tuple[Ints, Ints, Tensor]]:
+    """Per batch: the targets [B], retrieval's best items [B, pool] and their scores."""
+    for batch in in_batches(targets, USERS_AT_ONCE):
+        scores = scorer(batch)
+        hide_seen(log, batch, scores)
+        best = torch.topk(torch.from_numpy(scores), min(pool, scores.shape[1]), 1)
+        yield batch, best.indices.numpy(), best.values
+
+
+def metrics_of(log: Log, ranked: Iterable[tuple[Ints, Ints, Tensor]]) -> dict[str, float]:
+    """Full-ranking metrics of targets [B], item rows [B, C] and their scores; what is not among them counts as missed."""
+    ranks = Ranks()
+    for batch, rows, scores in ranked:
+        spread = np.full((len(rows), log.n_items), -np.inf, np.float32)
         np.put_along_axis(spread, rows, scores.numpy(), 1)
-        return spread
+        ranks.add(spread, log.item[batch])
+    return ranks.metrics(log.n_items)

@@ -11,12 +11,13 @@ import torch
 from banquet.training.columns import COUNTED, item_columns, numbers_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch import Tensor
 
     from banquet.training.activity import Counters, Log
     from banquet.training.datasets.dataset import Dataset
-    from banquet.training.models.retrieval import ItemEncoder
     from banquet.wire.schema import Feature, FeatureSchema, ItemInputs
 
     Ints = NDArray[np.int64]
@@ -50,10 +51,10 @@ class Items:
             self.index[rows], *(None if part is None else part[rows] for part in (self.categories, self.lists, self.numbers))
         )
 
-    def vectors(self, encoder: ItemEncoder, rows: Tensor | None = None) -> Tensor:
+    def vectors(self, encoder: Callable[..., Tensor], rows: Tensor | None = None) -> Tensor:
         """Vectors of all rows, or of some (any shape; -1 gives zeros). Each different row is encoded once."""
         if rows is None:
-            return encoder(self.index, self.categories, self.lists, self.numbers)  # type: ignore[no-any-return]
+            return encoder(self.index, self.categories, self.lists, self.numbers)
         different, place = torch.unique(rows.clamp(min=0), return_inverse=True)
         vectors = self.take(different).vectors(encoder)
         return torch.nn.functional.embedding(place, vectors) * (rows >= 0)[..., None]

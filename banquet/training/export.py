@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from banquet.wire.manifest_file import GOLDEN, ITEMS
 from banquet.wire.tensors import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,40 +34,62 @@ FOLDED_AT_MOST = 16
 MOST = {"B": 4096, "C": 65_536, "N": 100_000_000}
 
 
+@dataclass(frozen=True)
+class Exported:
+    """Graphs that are written: `models` as the manifest describes them, `golden` inputs and outputs."""
+
+    models: dict[str, dict[str, Any]]
+    golden: dict[str, NDArray[Any]]
+
+    @classmethod
+    def of(cls, folder: Path, graphs: Iterable[Graph], schema: FeatureSchema) -> Exported:
+        """Both exported forms of each graph, written. Raises `BadRelease` when one computes something else than its model."""
+        limits = limits_of(schema)
+        golden: dict[str, NDArray[Any]] = {}
+        models: dict[str, dict[str, Any]] = {}
+        for graph in graphs:
+            output = export_graph(folder, graph, limits)
+            golden |= {f"{graph.name}/in/{name}": value.numpy() for name, value in graph.example.items()}
+            golden[f"{graph.name}/out/{graph.output}"] = output
+            models[graph.name] = {
+                "inputs": list(graph.example),
+                "outputs": [graph.output],
+                "input_widths": {name: list(value.shape[len(graph.axes[name]) :]) for name, value in graph.example.items()},
+                "output_width": output.shape[-1] if graph.output != "scores" else 1,
+                "limits": {axis: limits[axis] for axes in graph.axes.values() for axis in axes},
+                **graph.about,
+            }
+        return cls(models, golden)
+
+    def __add__(self, more: Exported) -> Exported:
+        return Exported(self.models | more.models, self.golden | more.golden)
+
+
 def write_release_files(
-    folder: Path, graphs: Sequence[Graph], schema: FeatureSchema, vectors: NDArray[np.float32]
+    folder: Path, exported: Exported, schema: FeatureSchema, vectors: NDArray[np.float32]
 ) -> dict[str, dict[str, Any]]:
-    """All files of a release but its manifest; returns the manifest's `models`. Raises `BadRelease` when a graph differs.
+    """What a release has beside its graphs and its manifest; returns the manifest's `models`.
 
     vectors [n_items, d] are those of the schema's items, in their order.
     """
-    (folder / "graphs").mkdir(parents=True)
-    (folder / "programs").mkdir()
-    limits = {**MOST, "L": schema.history_length}
-    golden: dict[str, NDArray[Any]] = {}
-    models: dict[str, dict[str, Any]] = {}
-    for graph in graphs:
-        output = _export(folder, graph, limits)
-        golden |= {f"{graph.name}/in/{name}": value.numpy() for name, value in graph.example.items()}
-        golden[f"{graph.name}/out/{graph.output}"] = output
-        models[graph.name] = {
-            "inputs": list(graph.example),
-            "outputs": [graph.output],
-            "input_widths": {name: list(value.shape[len(graph.axes[name]) :]) for name, value in graph.example.items()},
-            "output_width": output.shape[-1] if graph.output != "scores" else 1,
-            "limits": {axis: limits[axis] for axes in graph.axes.values() for axis in axes},
-        }
     ids = Strings.of(schema.item_ids)
     (folder / ITEMS).write_bytes(pack({"ids.blob": ids.blob, "ids.offsets": ids.offsets, "vectors": vectors}))
-    (folder / GOLDEN).write_bytes(pack(golden))
-    return models
+    (folder / GOLDEN).write_bytes(pack(exported.golden))
+    return exported.models
 
 
-def _export(folder: Path, graph: Graph, limits: Mapping[str, int]) -> NDArray[np.float32]:
+def limits_of(schema: FeatureSchema) -> dict[str, int]:
+    """The largest size of each dynamic dimension."""
+    return {**MOST, "L": schema.history_length}
+
+
+def export_graph(folder: Path, graph: Graph, limits: Mapping[str, int]) -> NDArray[np.float32]:
     """The example's output, after both exported forms gave it too."""
     module = graph.module.eval()
     inputs = tuple(graph.example.values())
     onnx_path, program_path = folder / "graphs" / f"{graph.name}.onnx", folder / "programs" / f"{graph.name}.pt2"
+    for path in (onnx_path, program_path):
+        path.parent.mkdir(exist_ok=True)
     sizes = {axis: torch.export.Dim(axis, min=1, max=limits[axis]) for axes in graph.axes.values() for axis in axes}
     shapes = tuple({place: sizes[axis] for place, axis in enumerate(graph.axes[name])} for name in graph.example)
     with torch.no_grad(), warnings.catch_warnings():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,13 +31,17 @@ RANKER_AXES = {
 
 @dataclass(frozen=True)
 class Graph:
-    """One exported module. `axes` names each input's leading, dynamic dimensions; with `example` it is traced and checked."""
+    """One exported module. `axes` names each input's leading, dynamic dimensions; with `example` it is traced and checked.
+
+    `about` is what the manifest says of it beside that.
+    """
 
     name: str
     module: nn.Module
     axes: Mapping[str, tuple[str, ...]]
     example: dict[str, Tensor]
     output: str
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ItemVectors(nn.Module):
@@ -96,18 +100,30 @@ def encode_items(encoder: ItemEncoder, given: dict[str, Tensor]) -> Tensor:
 def all_graphs(
     retrieval: Retrieval, ranker: Ranker, schema: FeatureSchema, inputs: ItemInputs, rng: np.random.Generator
 ) -> list[Graph]:
-    """The graphs with examples out of the data: random items as candidates and as histories of all lengths, the empty one too."""
-    items = _item_example(inputs, rng)
+    return [*retrieval_graphs(retrieval, schema, inputs, rng), *ranking_graphs(ranker, schema, inputs, rng)]
+
+
+def retrieval_graphs(retrieval: Retrieval, schema: FeatureSchema, inputs: ItemInputs, rng: np.random.Generator) -> list[Graph]:
+    """With examples out of the data: random items, and histories of all lengths, the empty one too."""
+    items = item_example(inputs, rng)
     without_activity = {name: value for name, value in items.items() if name != "numbers" or retrieval.items.widths.numbers}
     vectors = ItemVectors(retrieval.items, tuple(without_activity))
-    features = ItemFeatures(ranker.items, tuple(items))
     with torch.no_grad():
-        few_vectors, few_features = vectors(*without_activity.values()), features(*items.values())
-    history = _history_example(few_vectors, schema.history_length, rng)
-    ranking = _ranking_example(ranker, few_features, history["mask"], rng)
+        history = history_example(vectors(*without_activity.values()), schema.history_length, rng)
     return [
         Graph("item_encoder", vectors, ITEM_AXES, without_activity, "vectors"),
         Graph("history_encoder", retrieval.history, HISTORY_AXES, history, "user_vector"),
+    ]
+
+
+def ranking_graphs(ranker: Ranker, schema: FeatureSchema, inputs: ItemInputs, rng: np.random.Generator) -> list[Graph]:
+    """As retrieval's, with random items as candidates."""
+    items = item_example(inputs, rng)
+    features = ItemFeatures(ranker.items, tuple(items))
+    scale = float(ranker.score_mean), float(ranker.score_scale)
+    with torch.no_grad():
+        ranking = ranking_example(features(*items.values()), schema, scale, rng)
+    return [
         Graph("ranker_items", features, ITEM_AXES, items, "features"),
         Graph("ranker", RankerScores(ranker, tuple(ranking)), RANKER_AXES, ranking, "scores"),
     ]
@@ -116,26 +132,36 @@ def all_graphs(
 EXAMPLE_ITEMS, EXAMPLE_USERS, EXAMPLE_CANDIDATES = 40, 6, 24
 
 
-def _item_example(inputs: ItemInputs, rng: np.random.Generator) -> dict[str, Tensor]:
+def item_example(inputs: ItemInputs, rng: np.random.Generator) -> dict[str, Tensor]:
     rows = rng.integers(0, len(inputs.index), EXAMPLE_ITEMS)
     parts = {name: getattr(inputs, name)[rows] for name in ITEM_AXES}
     parts["index"] = np.where(np.arange(EXAMPLE_ITEMS) % 8 == 0, 0, parts["index"])
     return {name: torch.from_numpy(part) for name, part in parts.items() if part.ndim == 1 or part.shape[1]}
 
 
-def _history_example(vectors: Tensor, length: int, rng: np.random.Generator) -> dict[str, Tensor]:
-    kept = rng.integers(1, length + 1, EXAMPLE_USERS)
-    kept[:2] = 0, length
-    mask = torch.from_numpy((np.arange(length) >= length - kept[:, None]).astype(np.float32))
+def history_example(vectors: Tensor, length: int, rng: np.random.Generator) -> dict[str, Tensor]:
+    mask = _history_mask(length, rng)
     picks = torch.from_numpy(rng.integers(0, len(vectors), (EXAMPLE_USERS, length)))
     return {"history": vectors[picks] * mask[..., None], "mask": mask}
 
 
-def _ranking_example(ranker: Ranker, features: Tensor, mask: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
-    sizes, numbers = ranker.shape.user_categories, ranker.shape.user_numbers
+def _history_mask(length: int, rng: np.random.Generator) -> Tensor:
+    """Of histories of all lengths, the first one empty, the second one full."""
+    kept = rng.integers(1, length + 1, EXAMPLE_USERS)
+    kept[:2] = 0, length
+    return torch.from_numpy((np.arange(length) >= length - kept[:, None]).astype(np.float32))
+
+
+def ranking_example(
+    features: Tensor, schema: FeatureSchema, scale: tuple[float, float], rng: np.random.Generator
+) -> dict[str, Tensor]:
+    """`scale` is the mean and the deviation of retrieval scores."""
+    sizes = [len(feature.vocabulary) + 1 for feature in schema.user if feature.kind == "category"]
+    numbers = sum(feature.kind == "number" for feature in schema.user)
+    mask = _history_mask(schema.history_length, rng)
     history = torch.from_numpy(rng.integers(0, len(features), tuple(mask.shape)))
     candidates = torch.from_numpy(rng.integers(0, len(features), (EXAMPLE_USERS, EXAMPLE_CANDIDATES)))
-    scores = rng.normal(float(ranker.score_mean), float(ranker.score_scale), tuple(candidates.shape))
+    scores = rng.normal(*scale, tuple(candidates.shape))
     example: dict[str, Tensor] = {}
     if sizes:
         example["user_categories"] = torch.from_numpy(np.stack([rng.integers(0, size, EXAMPLE_USERS) for size in sizes], 1))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from banquet.training.activity import Log
-    from banquet.training.cascade import Cascade
+    from banquet.training.course import Ranking
     from banquet.training.split import Split
     from banquet.training.train_retrieval import Scorer
 
@@ -49,7 +49,7 @@ def measure_retrieval(log: Log, split: Split, scorer: Scorer) -> dict[str, Any]:
     }
 
 
-def measure_ranking(cascade: Cascade, split: Split, rng: np.random.Generator) -> dict[str, Any]:
+def measure_ranking(cascade: Ranking, split: Split, rng: np.random.Generator) -> dict[str, Any]:
     """Both models together, and the ranking model beside logistic regression on what it tells apart."""
     log = cascade.moments.log
     by_likes = _are_rated(log, split)
@@ -57,12 +57,12 @@ def measure_ranking(cascade: Cascade, split: Split, rng: np.random.Generator) ->
     served, like = cascade.of_rows(test.targets, test.rows[:, None])
     train_rows, test_rows = (one_hot(log, part.targets, part.rows, _activity(cascade, part)) for part in (train, test))
     chances = logistic_regression(train_rows, train.positive, test_rows)
-    model = {"auc": auc(test.positive, (like if by_likes else served)[:, 0])}
-    if by_likes:
+    model = {"auc": auc(test.positive, (like if by_likes and like is not None else served)[:, 0])}
+    if by_likes and like is not None:
         model["log_loss"] = log_loss(test.positive, 1 / (1 + np.exp(-like[:, 0])))
     return {
         "cascade": cascade.metrics(unseen_targets(log, split.test)),
-        "weights": {"click": round(float(cascade.model.click_weight), 2), "like": round(float(cascade.model.like_weight), 2)},
+        "weights": cascade.weights(),
         "task": "liked or not, among the rated" if by_likes else f"taken or one of {OTHERS} drawn by popularity",
         "rows": len(test.rows),
         "model": model,
@@ -114,7 +114,7 @@ def _trained(log: Log, split: Split) -> Ints:
     return np.flatnonzero(np.arange(len(log)) < split.train_end[log.user])
 
 
-def _activity(cascade: Cascade, judged: Judged) -> NDArray[np.float32]:
+def _activity(cascade: Ranking, judged: Judged) -> NDArray[np.float32]:
     """The counters of user and item just before, scaled [R, A]."""
     moments, log = cascade.moments, cascade.moments.log
     when = log.moments[judged.targets]

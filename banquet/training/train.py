@@ -13,13 +13,17 @@ from banquet.core.errors import BadData
 from banquet.releases import manifest, registry
 from banquet.training.activity import read_log
 from banquet.training.cascade import Cascade
+from banquet.training.course import Course, FinishedRanking, FinishedRetrieval
 from banquet.training.datasets.dataset import Dataset
-from banquet.training.export import write_release_files
-from banquet.training.graphs import all_graphs
+from banquet.training.export import Exported, write_release_files
+from banquet.training.graphs import all_graphs, ranking_graphs, retrieval_graphs
 from banquet.training.material import Material
 from banquet.training.measure import measure_ranking, measure_retrieval
 from banquet.training.models.ranking import RankerShape
 from banquet.training.models.retrieval import ItemWidths
+from banquet.training.own.model_file import RANKING, RETRIEVAL, ModelFile
+from banquet.training.own.ranking import own_ranking
+from banquet.training.own.retrieval import own_retrieval
 from banquet.training.presets import preset_named
 from banquet.training.progress import Progress
 from banquet.training.schema_building import build_schema
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
 
     from banquet.training.models.ranking import Ranker
     from banquet.training.models.retrieval import Retrieval
-    from banquet.training.presets import RankingPreset
+    from banquet.training.presets import Preset, RankingPreset
     from banquet.training.schema_building import ServedFeatures
     from banquet.training.served.slates import Slates
     from banquet.wire.schema import FeatureSchema
@@ -54,69 +58,98 @@ def train(
     console: Console | None = None,
     served: Path | None = None,
     features: ServedFeatures | None = None,
+    models: Path | None = None,
 ) -> Path:
     """Train on the dataset in `data_dir` and put the release in force under `release_root`; returns its folder.
 
     Ranking also learns from the table `served`, by default the one that lies beside the dataset, if any. `features` are those
-    that serving will have; by default all of the dataset's.
+    that serving will have; by default all of the dataset's. `models` is a Python file of somebody's own models, trusted like any
+    program; what it does not define is Banquet's.
 
     What is served are the models that validation chose. They never saw the last two interactions of each user, which tell how
     good they are; histories in serving have them all the same.
 
-    Raises `BadData`, `BadSettings` or `BadRelease`; then nothing has changed under `release_root`.
+    Raises `BadData`, `BadSettings`, `BadModels` or `BadRelease`; then nothing has changed under `release_root`.
     """
-    settings = preset_named(preset)
+    settings, own = preset_named(preset), None if models is None else ModelFile.load(models)
     dataset = Dataset.load(data_dir)
     if threads:
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     began = _Clock()
-    log = read_log(dataset)
-    split = split_by_time(log)
-    if not len(split.test):
-        raise BadData(f"dataset {dataset.name}: no user has at least {FEWEST} interactions; import more")
-    schema = build_schema(dataset, log, split, settings.history_length, features)
-    material = Material.of(dataset, log, split, schema)
-    items, widths = material.items, item_widths(schema)
-    with Progress(console) as progress:
-        retrieval = RetrievalTrainer(log, split, items, settings, rng).fit(widths, progress)
-        began.lap("retrieval")
-        scorer = Scorer(log, items, retrieval, settings.history_length)
-        moments = material.moments()
-        slates = _served_slates(served, data_dir, dataset, schema)
-        parts = None if slates is None else split_slates(slates, dataset, log, split)
-        lessons = None if parts is None else Lessons(moments, scorer, parts[0], parts[1], rng)
-        ranker = RankingTrainer(moments, split, scorer, settings, rng, lessons).fit(
-            ranker_shape(schema, settings.ranking), progress
-        )
-        began.lap("ranking")
-    cascade = Cascade(moments, scorer, ranker, settings.ranking.pool)
-    metrics: dict[str, Any] = {
-        "retrieval": measure_retrieval(log, split, scorer),
-        "ranking": measure_ranking(cascade, split, rng),
-        "epochs": progress.notes,
-    }
-    if parts and lessons:
-        metrics["served"] = measure_served(lessons, ranker, parts)
-    began.lap("evaluation")
+    material = _material(dataset, settings, features)
+    slates = _served_slates(served, data_dir, material)
     with registry.making(release_root) as folder:
-        models = write_models(folder, material, retrieval, ranker, rng)
-        began.lap("export")
+        with Progress(console) as progress:
+            course = Course(material, slates, settings, seed, rng, progress, folder)
+            retrieval = own_retrieval(course, own) if own and own.has(RETRIEVAL) else our_retrieval(course)
+            began.lap("retrieval")
+            ranking = own_ranking(course, own, retrieval) if own and own.has(RANKING) else our_ranking(course, retrieval)
+            began.lap("ranking")
+        metrics = _metrics(course, retrieval, ranking)
+        began.lap("evaluation")
         metrics["seconds"] = began.laps
-        manifest.seal(folder, schema=schema, models=models, metrics=metrics, dataset=dataset.name, preset=preset, seed=seed)
+        described = write_release_files(folder, retrieval.exported + ranking.exported, material.schema, retrieval.vectors)
+        manifest.seal(
+            folder, schema=material.schema, models=described, metrics=metrics, dataset=dataset.name, preset=preset, seed=seed
+        )
         release = registry.add(release_root, folder)
     registry.put_in_force(release_root, release.name)
     return release
 
 
-def _served_slates(served: Path | None, data_dir: Path, dataset: Dataset, schema: FeatureSchema) -> Slates | None:
+def our_retrieval(course: Course) -> FinishedRetrieval:
+    """Banquet's own retrieval model."""
+    material, rng = course.material, course.rng
+    trainer = RetrievalTrainer(material.log, material.split, material.items, course.preset, rng)
+    model = trainer.fit(item_widths(material.schema), course.progress)
+    scorer = Scorer(material.log, material.items, model, course.preset.history_length)
+    vectors = scorer.vectors.numpy()[np.flatnonzero(material.inputs.index > 0)]
+    graphs = retrieval_graphs(model, material.schema, material.inputs, rng)
+    return FinishedRetrieval(scorer, vectors, Exported.of(course.folder, graphs, material.schema))
+
+
+def our_ranking(course: Course, retrieval: FinishedRetrieval) -> FinishedRanking:
+    """Banquet's own ranking model, on top of any retrieval."""
+    material, rng, scorer = course.material, course.rng, retrieval.scorer
+    moments, settings = material.moments(), course.preset.ranking
+    lessons = None if course.slates is None else Lessons(moments, scorer, course.slates[0], course.slates[1], rng)
+    trainer = RankingTrainer(moments, material.split, scorer, course.preset, rng, lessons)
+    ranker = trainer.fit(ranker_shape(material.schema, settings), course.progress)
+    cascade = Cascade(moments, scorer, ranker, settings.pool)
+    graphs = ranking_graphs(ranker, material.schema, material.inputs, rng)
+    return FinishedRanking(cascade, cascade.of_slates, Exported.of(course.folder, graphs, material.schema))
+
+
+def _material(dataset: Dataset, preset: Preset, features: ServedFeatures | None) -> Material:
+    log = read_log(dataset)
+    split = split_by_time(log)
+    if not len(split.test):
+        raise BadData(f"dataset {dataset.name}: no user has at least {FEWEST} interactions; import more")
+    return Material.of(dataset, log, split, build_schema(dataset, log, split, preset.history_length, features))
+
+
+def _metrics(course: Course, retrieval: FinishedRetrieval, ranking: FinishedRanking) -> dict[str, Any]:
+    """Both models beside their baselines; and on what was shown, if anything was."""
+    log, split = course.material.log, course.material.split
+    metrics: dict[str, Any] = {
+        "retrieval": measure_retrieval(log, split, retrieval.scorer),
+        "ranking": measure_ranking(ranking.ranking, split, course.rng),
+        "epochs": course.progress.notes,
+    }
+    if course.slates:
+        metrics["served"] = measure_served(log, ranking.of_slates, course.slates)
+    return metrics
+
+
+def _served_slates(served: Path | None, data_dir: Path, material: Material) -> tuple[Slates, Slates, Slates] | None:
     """From the table asked for, which must tell something, or from the dataset's own, if it has one."""
     own = data_dir / TABLE
-    slates = read_slates(served or own, dataset, schema) if served or own.is_file() else None
+    slates = read_slates(served or own, material.dataset, material.schema) if served or own.is_file() else None
     if served and slates is None:
         raise BadData(f"{served}: no answer in which some items were taken and others not; serve and record more events")
-    return slates
+    return None if slates is None else split_slates(slates, material.dataset, material.log, material.split)
 
 
 def write_models(
@@ -134,7 +167,7 @@ def write_models(
     graphs = all_graphs(retrieval, ranker, material.schema, material.inputs, rng)
     for graph in graphs:
         finish(graph.module)
-    return write_release_files(folder, graphs, material.schema, known)
+    return write_release_files(folder, Exported.of(folder, graphs, material.schema), material.schema, known)
 
 
 def item_widths(schema: FeatureSchema) -> ItemWidths:

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from banquet.core.errors import BadData
+from banquet.training.candidates import click_targets, contest
 from banquet.training.cascade import Cascade
-from banquet.training.evaluate import auc, hide_seen, unseen_targets
+from banquet.training.evaluate import auc, unseen_targets
 from banquet.training.models.ranking import Ranker
 from banquet.training.schedule import Best, Schedule, epochs_for
 from banquet.training.windows import cut_windows, items_at, positions_before
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Windows = tuple[Ints, Ints, Ints]
 
-# More clicks than this per epoch, or users in validation (after an epoch, and at last), teach nothing new.
-MOST_CLICKS = 300_000
+# More users than this in validation (after an epoch, and at last) tell nothing new.
 EPOCH_USERS = 1_000
 VALID_USERS = 10_000
 # Retrieval scores are put on a scale that this many targets show.
@@ -70,13 +69,13 @@ class RankingTrainer:
     def fit(self, shape: RankerShape, progress: Progress) -> Ranker:
         """A new model, trained."""
         model = Ranker(shape)
-        clicks = self._click_targets()
+        clicks = click_targets(self.moments.log, self.split, self.rng)
         self._set_scale(model, clicks)
         return self._learn(model, clicks, progress)
 
     def go_on(self, model: Ranker, progress: Progress) -> Ranker:
         """A model that knows something already, such as one that lost a part of itself, trained further."""
-        return self._learn(model, self._click_targets(), progress)
+        return self._learn(model, click_targets(self.moments.log, self.split, self.rng), progress)
 
     def _learn(self, model: Ranker, clicks: Ints, progress: Progress) -> Ranker:
         """The model of the epoch with the best sum of NDCG@10 of the cascade and AUC of likes on the validation targets."""
@@ -119,15 +118,6 @@ class RankingTrainer:
     def _judging(self, model: Ranker) -> Sequence[Lists]:
         return () if self.lessons is None else self.lessons.judging(model)
 
-    def _click_targets(self) -> Ints:
-        places = np.arange(len(self.moments.log))
-        user = self.moments.log.user
-        held_back = places[(places >= self.split.retrieval_end[user]) & (places < self.split.train_end[user])]
-        new = unseen_targets(self.moments.log, held_back)
-        if not len(new):
-            raise BadData("interactions.parquet: no user's later interactions are with an item new to them; import more items")
-        return self.rng.permutation(new)[:MOST_CLICKS]
-
     def _set_scale(self, model: Ranker, clicks: Ints) -> None:
         scores = np.sort(self.scorer(clicks[:SCALE_TARGETS]), 1)[:, -self.preset.ranking.pool :]
         model.score_mean.fill_(float(scores.mean()))
@@ -136,26 +126,13 @@ class RankingTrainer:
     def _click_loss(self, cascade: Cascade, targets: Ints) -> Tensor:
         """Cross-entropy of the item taken among retrieval's nearest and a sample that stands for the rest of its pool."""
         settings, log = self.preset.ranking, self.moments.log
-        scores = self.scorer(targets)
-        taken = log.item[targets][:, None]
-        own = torch.from_numpy(np.take_along_axis(scores, taken, 1))
-        hide_seen(log, targets, scores)
-        np.put_along_axis(scores, taken, -np.inf, 1)
-        best = torch.topk(torch.from_numpy(scores), min(settings.pool, log.n_items - 1), 1)
-        nearest = min(settings.nearest, best.indices.shape[1])
-        rest = best.indices.shape[1] - nearest
-        drawn = np.argsort(self.rng.random((len(targets), rest)), 1)
-        picks = torch.from_numpy(nearest + drawn[:, : settings.sampled])
-        picked = torch.cat([torch.arange(nearest).expand(len(targets), -1), picks], 1)
-        rows = torch.cat([torch.from_numpy(taken), best.indices.gather(1, picked)], 1)
-        retrieval = torch.cat([own, best.values.gather(1, picked)], 1)
-        worth = torch.zeros(rows.shape[1])
-        if rest:
-            worth[1 + nearest :] = math.log(rest / picks.shape[1])
-        correction, _ = cascade.logits(targets, rows.numpy(), retrieval)
-        loss = first_of(retrieval + correction + worth)
+        met = contest(
+            log, self.scorer, targets, nearest=settings.nearest, sampled=settings.sampled, pool=settings.pool, rng=self.rng
+        )
+        correction, _ = cascade.logits(targets, met.rows, met.retrieval)
+        loss = first_of(met.retrieval + correction + met.worth)
         if self.teacher is not None:
-            loss = loss + self.teacher.click_loss(targets, rows.numpy(), retrieval, correction, worth)
+            loss = loss + self.teacher.click_loss(targets, met.rows, met.retrieval, correction, met.worth)
         return loss
 
     def _cold_loss(self, model: Ranker, targets: Ints) -> Tensor:

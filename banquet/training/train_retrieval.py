@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from banquet.training.softmax import FullSoftmax, SampledSoftmax
 from banquet.training.windows import cut_windows, items_at, positions_before
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -35,39 +35,70 @@ if TYPE_CHECKING:
 VALID_USERS = 10_000
 # An epoch has about so many steps at least, before its batches are made any larger.
 STEPS_OF_SMALL_DATA = 80
+# Dimensions of user vectors where each user has several: [B, M, d].
+SEVERAL = 3
+
+
+class History(Protocol):
+    """history [B, L, d] and mask [B, L] -> what a user is after it, one vector [B, d] or several [B, M, d]."""
+
+    def __call__(self, history: Tensor, mask: Tensor) -> Tensor: ...
+
+    def states(self, history: Tensor, mask: Tensor) -> Tensor:
+        """The same after each place of the history, [B, L, d] or [B, L, M, d]."""
+
+
+class RetrievalModel(Protocol):
+    """What a finished retrieval model promises, whosever it is; `items` makes vectors [N, d] of the parts of `Items`."""
+
+    @property
+    def items(self) -> Callable[..., Tensor]: ...
+
+    @property
+    def history(self) -> History: ...
 
 
 class Scorer:
-    """A finished model over every item: log positions [B] -> scores [B, N] for what comes at them."""
+    """A finished model over every item: log positions [B] -> scores [B, N] for what comes at them.
 
-    def __init__(self, log: Log, items: Items, model: Retrieval, history_length: int) -> None:
-        self._log, self._model, self._length = log, model.eval(), history_length
+    A score is the product of a user's vector and an item's; of several vectors of a user the one that points best counts.
+    """
+
+    def __init__(self, log: Log, items: Items, model: RetrievalModel, history_length: int) -> None:
+        self._log, self._model, self._length = log, model, history_length
         with torch.no_grad():
             self.vectors = items.vectors(model.items)
 
     def users(self, targets: Ints) -> Tensor:
-        """User vectors [B, d] from the history before each target."""
+        """User vectors [B, d] or [B, M, d] from the history before each target."""
         before = positions_before(self._log, self._log.user[targets], targets, self._length)
         return self.after(torch.from_numpy(items_at(self._log, before)))
 
     def after(self, rows: Tensor) -> Tensor:
-        """User vectors [B, d] after histories of item rows [B, L], oldest first, -1 where padded."""
-        mask = pad_mask(rows)
+        """User vectors after histories of item rows [B, L], oldest first, -1 where padded."""
         with torch.no_grad():
-            history = torch.nn.functional.embedding(rows.clamp(min=0), self.vectors) * mask[..., None]
-            return self._model.history(history, mask)  # type: ignore[no-any-return]
+            return self._model.history(*self._history(rows))
+
+    def of(self, users: Tensor, rows: Tensor) -> Tensor:
+        """Scores [B, C] of item rows [B, C] for user vectors."""
+        several = users if users.ndim == SEVERAL else users[:, None]
+        return (several @ torch.nn.functional.embedding(rows, self.vectors).mT).amax(1)
 
     def next_scores(self, rows: Tensor, following: Tensor) -> Tensor:
         """Score of each following item [B, L] after the history up to its place; rows [B, L], -1 where padded."""
-        mask = pad_mask(rows)
         with torch.no_grad():
-            history = torch.nn.functional.embedding(rows.clamp(min=0), self.vectors) * mask[..., None]
-            states = self._model.history.states(history, mask)
-            return (states * torch.nn.functional.embedding(following, self.vectors)).sum(-1)
+            states = self._model.history.states(*self._history(rows))
+            several = states if states.ndim > SEVERAL else states[:, :, None]
+            return (several * torch.nn.functional.embedding(following, self.vectors)[:, :, None]).sum(-1).amax(2)
 
     def __call__(self, targets: Ints) -> Floats:
-        scores: Floats = (self.users(targets) @ self.vectors.T).numpy()
+        products = self.users(targets) @ self.vectors.T
+        scores: Floats = (products.amax(1) if products.ndim == SEVERAL else products).numpy()
         return scores
+
+    def _history(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        mask = pad_mask(rows)
+        return torch.nn.functional.embedding(rows.clamp(min=0), self.vectors) * mask[..., None], mask
 
 
 @dataclass(frozen=True)
@@ -99,7 +130,7 @@ class RetrievalTrainer:
             for inputs, targets in self._batches():
                 losses.append(schedule.step(loss_of(model, inputs, targets)))
                 progress.advance()
-            ndcg = rank_all(self.log, valid, Scorer(self.log, self.items, model, length))["ndcg@10"]
+            ndcg = rank_all(self.log, valid, Scorer(self.log, self.items, model.eval(), length))["ndcg@10"]
             progress.note(f"epoch {epoch}/{epochs} loss {np.mean(losses):.3f} valid NDCG@10 {ndcg:.4f}")
             if not best.goes_on(ndcg):
                 break

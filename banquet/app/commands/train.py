@@ -25,6 +25,12 @@ def train(
             help="Your own Feast repo to serve from: the models take no features that it does not have. By default all."
         ),
     ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            help="Python file with models of your own, `retrieval(data)` and/or `ranking(data)`; see docs/models.md. It is run."
+        ),
+    ] = None,
     preset: Annotated[str, typer.Option(help="How long to train: `quick` (minutes) or `full` (an hour).")] = "quick",
     seed: Annotated[int, typer.Option(min=0, help="The same seed and data make the same models.")] = 7,
     out: Annotated[
@@ -45,7 +51,7 @@ def train(
     from banquet.training.train import train as run
 
     features = None if repo is None else _features_of(repo)
-    folder = run(data, out, preset, seed, threads, Console(stderr=as_json), served, features)
+    folder = run(data, out, preset, seed, threads, Console(stderr=as_json), served, features, models)
     metrics = load(folder).metrics
     if as_json:
         typer.echo(json.dumps({"release": folder.name, "folder": str(folder), "metrics": metrics}))

@@ -67,7 +67,7 @@ class Lessons:
         if not len(which):
             return torch.zeros(())
         slates = self.train.take(which)
-        retrieval, correction, _ = self.logits(model, slates)
+        retrieval, correction, _ = self._logits(model, slates)
         logits = retrieval + correction + self.examination(slates.items.shape[1])
         taken = torch.from_numpy(slates.taken)
         left = logits.masked_fill(taken | torch.isinf(retrieval), -torch.inf).logsumexp(1, keepdim=True)
@@ -84,22 +84,25 @@ class Lessons:
         with torch.no_grad():
             for batch in in_batches(np.arange(len(slates))):
                 part = slates.take(batch)
-                parts.append(Lists(*self.logits(model, part), torch.from_numpy(part.taken)))
+                parts.append(Lists(*self._logits(model, part), torch.from_numpy(part.taken)))
         return parts
 
-    def logits(self, model: Ranker, slates: Slates) -> tuple[Tensor, Tensor, Tensor]:
-        """Retrieval score (-inf where there is no item), correction and like logit [B, K]."""
-        items, history = torch.from_numpy(slates.items), torch.from_numpy(slates.history)
-        vectors = self.scorer.vectors[items.clamp(min=0)]
-        retrieval = (self.scorer.after(history)[:, None] * vectors).sum(-1)
-        activity = torch.from_numpy(self.moments.item_activity.at(slates.items, slates.moments[:, None]))
-        categories, numbers = (torch.from_numpy(part)[:, None] for part in (slates.categories, slates.numbers))
-        user = model.user(categories if categories.shape[-1] else None, numbers if numbers.shape[-1] else None)
-        correction, like = model(
-            user.expand(len(slates), 1, -1),
-            self.moments.items.vectors(model.items, history),
-            (history >= 0).to(torch.float32)[:, None, :],
-            torch.cat([self.moments.items.vectors(model.items, items), activity], -1),
-            retrieval,
-        )
-        return retrieval.masked_fill(items < 0, -torch.inf), correction, like
+    def _logits(self, model: Ranker, slates: Slates) -> tuple[Tensor, Tensor, Tensor]:
+        return slate_logits(self.moments, self.scorer, model, slates)
+
+
+def slate_logits(moments: Moments, scorer: Scorer, model: Ranker, slates: Slates) -> tuple[Tensor, Tensor, Tensor]:
+    """Retrieval score (-inf where there is no item), correction and like logit [B, K]."""
+    items, history = torch.from_numpy(slates.items), torch.from_numpy(slates.history)
+    retrieval = scorer.of(scorer.after(history), items.clamp(min=0))
+    activity = torch.from_numpy(moments.item_activity.at(slates.items, slates.moments[:, None]))
+    categories, numbers = (torch.from_numpy(part)[:, None] for part in (slates.categories, slates.numbers))
+    user = model.user(categories if categories.shape[-1] else None, numbers if numbers.shape[-1] else None)
+    correction, like = model(
+        user.expand(len(slates), 1, -1),
+        moments.items.vectors(model.items, history),
+        (history >= 0).to(torch.float32)[:, None, :],
+        torch.cat([moments.items.vectors(model.items, items), activity], -1),
+        retrieval,
+    )
+    return retrieval.masked_fill(items < 0, -torch.inf), correction, like

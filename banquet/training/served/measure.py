@@ -10,13 +10,16 @@ import torch
 from banquet.training.evaluate import TOP, in_batches
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-    from banquet.training.models.ranking import Ranker
-    from banquet.training.served.lessons import Lessons
+    from banquet.training.activity import Log
     from banquet.training.served.slates import Slates
 
     Floats = NDArray[np.float32]
+    # Retrieval scores and served scores [B, K].
+    Scored = Callable[[Slates], tuple[torch.Tensor, torch.Tensor]]
 
 PROTOCOL = (
     "answers shown after a user's last two interactions that anything learned from; the items taken among those seen in the same "
@@ -24,18 +27,17 @@ PROTOCOL = (
 )
 
 
-def measure_served(lessons: Lessons, model: Ranker, slates: tuple[Slates, Slates, Slates]) -> dict[str, Any]:
+def measure_served(log: Log, score: Scored, slates: tuple[Slates, Slates, Slates]) -> dict[str, Any]:
     """AUC within an answer and NDCG@10 of the model, of retrieval alone, of popularity and of the order that was served."""
     train, valid, test = slates
-    lists = lessons.lists(model, test)
-    scored = [model.score(part.scores, part.correction, part.like) for part in lists]
-    counted = lessons.moments.log.item_counters.before(np.maximum(test.items, 0), test.moments[:, None])[..., 0]
+    scored = [score(test.take(batch)) for batch in in_batches(np.arange(len(test)))]
+    counted = log.item_counters.before(np.maximum(test.items, 0), test.moments[:, None])[..., 0]
     places = np.broadcast_to(-np.arange(test.items.shape[1], dtype=np.float32), test.items.shape)
     return {
         "protocol": PROTOCOL,
         "answers": {"train": len(train), "valid": len(valid), "test": len(test)},
-        "model": quality(_whole(scored, test), test),
-        "retrieval": quality(_whole([part.scores for part in lists], test), test),
+        "model": quality(_whole([served for _, served in scored], test), test),
+        "retrieval": quality(_whole([retrieval for retrieval, _ in scored], test), test),
         "popularity": quality(counted, test),
         "as_served": quality(places, test),
     }

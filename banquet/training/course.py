@@ -1,0 +1,75 @@
+"""What a training is given and what it hands on, whosever models it makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from banquet.training.export import Exported
+    from banquet.training.material import Material
+    from banquet.training.moments import Moments
+    from banquet.training.presets import Preset
+    from banquet.training.progress import Progress
+    from banquet.training.served.slates import Slates
+    from banquet.training.train_retrieval import Scorer
+
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Course:
+    """`slates` are what was shown, to train on, validate and test; None where nothing was. `rng` decides the batches.
+
+    `folder` takes the graphs of whatever is finished.
+    """
+
+    material: Material
+    slates: tuple[Slates, Slates, Slates] | None
+    preset: Preset
+    seed: int
+    rng: np.random.Generator
+    progress: Progress
+    folder: Path
+
+
+class Ranking(Protocol):
+    """Both models together, as serving runs them, at targets: positions in the log, each just before its event."""
+
+    @property
+    def moments(self) -> Moments: ...
+
+    def of_rows(self, targets: Ints, rows: Ints) -> tuple[Floats, Floats | None]:
+        """Served scores of any items [T, C], and the log-odds of their being liked, where the model tells these apart."""
+
+    def metrics(self, targets: Ints) -> dict[str, float]:
+        """Full-ranking metrics of the served score; a target that retrieval did not find counts as missed."""
+
+    def weights(self) -> dict[str, float]:
+        """What the parts of the served score count, where it has any."""
+
+
+@dataclass(frozen=True)
+class FinishedRetrieval:
+    """`vectors` [n_items, d] are those of the schema's items, in their order."""
+
+    scorer: Scorer
+    vectors: Floats
+    exported: Exported
+
+
+@dataclass(frozen=True)
+class FinishedRanking:
+    """`of_slates` gives retrieval scores and served scores [S, K] of what was shown."""
+
+    ranking: Ranking
+    of_slates: Callable[[Slates], tuple[Tensor, Tensor]]
+    exported: Exported

@@ -1,0 +1,144 @@
+"""One of somebody's modules: what it takes, what it gives, and its export; each mistake told in one line with its remedy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from banquet.core.errors import BadModels, BadRelease
+from banquet.training.export import Exported
+from banquet.training.graphs import HISTORY_AXES, ITEM_AXES, RANKER_AXES, Graph
+from banquet.training.own.calling import AtFullLength, Called, asked, taken
+from banquet.training.own.model_file import told
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from banquet.training.own.model_file import ModelFile
+    from banquet.wire.schema import FeatureSchema
+
+AXES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "item_encoder": ITEM_AXES,
+    "history_encoder": HISTORY_AXES,
+    "ranker_items": ITEM_AXES,
+    "ranker": RANKER_AXES,
+}
+OUTPUTS = {"item_encoder": "vectors", "history_encoder": "user_vector", "ranker_items": "features", "ranker": "scores"}
+# What the same question may differ by, beside a thousandth of the value, when it is asked in another batch.
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Part:
+    """`inputs` is an example of all that serving has for it on this dataset, by name."""
+
+    name: str
+    module: nn.Module
+    file: ModelFile
+    function: str
+    inputs: Mapping[str, Tensor]
+
+    @property
+    def place(self) -> str:
+        return f"{self.file.path}: {self.function}(data): {self.name} ({type(self.module).__name__})"
+
+    def check_parameters(self) -> None:
+        """Raises `BadModels` naming a parameter of `forward` that serving has no input for."""
+        known = AXES[self.name]
+        for name, parameter in asked(self.module).items():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+                raise self.wrong(f"forward has a parameter {parameter}", f"name each input: {', '.join(known)}")
+            if name not in known and parameter.default is parameter.empty:
+                raise self.wrong(f"forward has an unknown parameter {name!r}", f"it may take: {', '.join(known)}")
+            if name in known and name not in self.inputs and parameter.default is parameter.empty:
+                raise self.wrong(f"forward takes {name!r}, of which this dataset has none", f"drop it, or write {name}=None")
+        if not taken(self.module, self.inputs):
+            raise self.wrong("forward takes no input", f"let it take some of: {', '.join(known)}")
+
+    def run(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Its output for some inputs. Raises `BadModels` when it fails, or gives anything but finite float32."""
+        try:
+            with torch.no_grad():
+                output = self.module(**{name: inputs[name] for name in taken(self.module, inputs)})
+        except Exception as error:
+            shapes = ", ".join(f"{name} {tuple(values.shape)}" for name, values in inputs.items() if name in asked(self.module))
+            raise self.wrong(
+                f"failed on inputs of this dataset ({shapes}): {told(error, self.file.path)}",
+                f"docs/models.md has what comes in{self._hint()}",
+            ) from error
+        if not isinstance(output, torch.Tensor):
+            raise self.wrong(f"gives a {type(output).__name__}", "return one tensor")
+        if output.dtype != torch.float32:
+            raise self.wrong(f"gives {output.dtype}", "return float32, such as `output.float()`")
+        return output
+
+    def check_shape(self, output: Tensor, wanted: str, *, fits: bool) -> None:
+        if not fits:
+            raise self.wrong(f"gives shape {tuple(output.shape)}", f"return {wanted}")
+
+    def check_finite(self, output: Tensor, where: str) -> None:
+        if not bool(torch.isfinite(output).all()):
+            raise self.wrong(
+                f"gives NaN or infinity {where}", "a history may be empty: divide by `mask.sum(1).clamp(min=1)`, mask with -1e9"
+            )
+
+    def check_same(self, output: Tensor, alone: Tensor, what: str, remedy: str) -> None:
+        """Raises `BadModels` when an answer depends on which others it was computed with."""
+        if output.shape != alone.shape or not torch.allclose(output, alone, rtol=1e-3, atol=TOLERANCE):
+            raise self.wrong(what, remedy)
+
+    def export(self, folder: Path, schema: FeatureSchema) -> Exported:
+        """Both forms, written. A module that knows one length of history alone gets all histories at full length."""
+        names = taken(self.module, self.inputs)
+        called = Called(self.module, names)
+        about = {"own": {"file": self.file.path.name, "sha256": self.file.sha256, "module": type(self.module).__name__}}
+        example = {name: self.inputs[name] for name in names}
+        graph = Graph(self.name, called, AXES[self.name], example, OUTPUTS[self.name], about)
+        try:
+            return Exported.of(folder, [graph], schema)
+        except Exception as error:
+            if "history" not in names and "mask" not in names:
+                raise self._unexportable(error) from error
+        try:
+            return Exported.of(folder, [replace(graph, module=AtFullLength(called, schema.history_length))], schema)
+        except Exception as error:
+            raise self._unexportable(error) from error
+
+    def wrong(self, what: str, remedy: str) -> BadModels:
+        return BadModels(f"{self.place} {what}; {remedy}")
+
+    def _unexportable(self, error: Exception) -> BadModels:
+        if isinstance(error, BadRelease):
+            return self.wrong(f"computes something else once exported: {error}", "let it depend on its inputs alone")
+        return self.wrong(
+            f"cannot be exported by torch.export and ONNX: {told(error, self.file.path)}",
+            "use tensor operations alone: no Python `if` or loop on values, sizes from the inputs' shapes, no numpy",
+        )
+
+    def _hint(self) -> str:
+        return "; an embedding of `index` needs data.index_size rows" if "index" in asked(self.module) else ""
+
+
+def parts_of(file: ModelFile, function: str, data: Any, examples: Mapping[str, Mapping[str, Tensor]]) -> list[Part]:
+    """The modules that somebody's function makes of the data."""
+    return [Part(name, module, file, function, examples.get(name, {})) for name, module in file.modules(function, data).items()]
+
+
+def in_chunks(part: Part, inputs: Mapping[str, Tensor], size: int) -> Tensor:
+    """Over all items, `size` at a time."""
+    total = len(inputs["index"])
+    return torch.cat(
+        [part.run({name: values[at : at + size] for name, values in inputs.items()}) for at in range(0, total, size)]
+    )
+
+
+def spread(scores: np.ndarray[Any, np.dtype[np.float32]], pool: int) -> tuple[float, float]:
+    """Mean and deviation of each row's best `pool` scores."""
+    best = np.sort(scores, 1)[:, -pool:]
+    return float(best.mean()), max(float(best.std()), 1e-6)

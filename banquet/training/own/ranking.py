@@ -1,0 +1,155 @@
+"""Somebody's ranking model on top of any retrieval: trained by them, checked, measured as ours is, exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from banquet.training.candidates import click_targets
+from banquet.training.cascade import metrics_of, nearest
+from banquet.training.course import FinishedRanking
+from banquet.training.evaluate import in_batches
+from banquet.training.graphs import item_example, ranking_example
+from banquet.training.own.model_file import RANKING
+from banquet.training.own.part import in_chunks, parts_of, spread
+from banquet.training.own.ranking_data import RankingData, batch_at, batch_of
+from banquet.training.own.retrieval import ITEMS_AT_ONCE
+from banquet.training.own.retrieval_data import retrieval_data
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from banquet.training.course import Course, FinishedRetrieval
+    from banquet.training.moments import Moments
+    from banquet.training.own.model_file import ModelFile
+    from banquet.training.own.part import Part
+    from banquet.training.own.ranking_data import RankingBatch
+    from banquet.training.served.slates import Slates
+    from banquet.training.train_retrieval import Scorer
+
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float32]
+
+# Targets that show the scale of retrieval scores.
+SCALE_TARGETS = 500
+
+
+def own_ranking(course: Course, file: ModelFile, retrieval: FinishedRetrieval) -> FinishedRanking:
+    """What `ranking(data)` of the file makes. Raises `BadModels`."""
+    material, rng = course.material, course.rng
+    course.progress.begin(RANKING, 1)
+    data = _ranking_data(course, retrieval.scorer)
+    items, ranker = parts_of(file, RANKING, data, {})
+    items = replace(items, inputs=item_example(material.inputs, rng))
+    items.check_parameters()
+    features = items.run(items.inputs)
+    _check_features(items, features, data)
+    scale = data.score_mean, data.score_scale
+    ranker = replace(ranker, inputs=ranking_example(features, material.schema, scale, rng))
+    ranker.check_parameters()
+    _check_scores(ranker)
+    exported = items.export(course.folder, material.schema) + ranker.export(course.folder, material.schema)
+    course.progress.advance()
+    ranking = OwnRanking(data.moments, retrieval.scorer, items.module, ranker.module, data.pool)
+    return FinishedRanking(ranking, ranking.of_slates, exported)
+
+
+@dataclass(frozen=True)
+class OwnRanking:
+    """Somebody's modules as `course.Ranking`. `pool` is how many candidates retrieval hands on."""
+
+    moments: Moments
+    scorer: Scorer
+    items: nn.Module
+    ranker: nn.Module
+    pool: int
+
+    def of_rows(self, targets: Ints, rows: Ints) -> tuple[Floats, None]:
+        """One score, which need not be a chance."""
+        served = [np.empty((0, rows.shape[1]), np.float32)]
+        for places in in_batches(np.arange(len(targets))):
+            batch, items = targets[places], rows[places]
+            retrieval = self.scorer.of(self.scorer.users(batch), torch.from_numpy(items))
+            served.append(self._scores(batch_at(self.moments, batch, items, retrieval)).numpy())
+        return np.concatenate(served), None
+
+    def metrics(self, targets: Ints) -> dict[str, float]:
+        log = self.moments.log
+        ranked = (
+            (batch, rows, self._scores(batch_at(self.moments, batch, rows, scores.masked_fill(torch.isinf(scores), 0.0))))
+            for batch, rows, scores in nearest(log, self.scorer, targets, self.pool)
+        )
+        return metrics_of(log, ranked)
+
+    def of_slates(self, slates: Slates) -> tuple[Tensor, Tensor]:
+        """Retrieval scores and served scores [S, K], -inf where there is no item."""
+        nothing = torch.from_numpy(slates.items < 0)
+        rows = torch.from_numpy(np.maximum(slates.items, 0))
+        retrieval = self.scorer.of(self.scorer.after(torch.from_numpy(slates.history)), rows)
+        user = {"user_categories": torch.from_numpy(slates.categories), "user_numbers": torch.from_numpy(slates.numbers)}
+        given = {name: values for name, values in user.items() if values.shape[1]}
+        batch = batch_of(self.moments, given, slates.history, slates.items, slates.moments[:, None], retrieval)
+        return retrieval.masked_fill(nothing, -torch.inf), self._scores(batch).masked_fill(nothing, -torch.inf)
+
+    def weights(self) -> dict[str, float]:
+        return {}
+
+    def _scores(self, batch: RankingBatch) -> Tensor:
+        with torch.no_grad():
+            return batch.scores(self.items, self.ranker)
+
+
+def _ranking_data(course: Course, scorer: Scorer) -> RankingData:
+    material, pool = course.material, course.preset.ranking.pool
+    shown = scorer(click_targets(material.log, material.split, course.rng)[:SCALE_TARGETS])
+    mean, scale = spread(shown, pool)
+    known = retrieval_data(material, course.seed, course.progress)
+    return RankingData(
+        **{name: getattr(known, name) for name in known.__dataclass_fields__},
+        moments=material.moments(),
+        split=material.split,
+        scorer=scorer,
+        pool=pool,
+        score_mean=mean,
+        score_scale=scale,
+    )
+
+
+def _check_features(items: Part, features: Tensor, data: RankingData) -> None:
+    wanted = len(items.inputs["index"])
+    items.check_shape(features, f"one line [F] per item: ({wanted}, F)", fits=features.shape[:-1] == (wanted,))
+    items.check_finite(in_chunks(items, data.items, ITEMS_AT_ONCE), "for an item of this dataset")
+
+
+def _check_scores(ranker: Part) -> None:
+    inputs = ranker.inputs
+    scores = ranker.run(inputs)
+    wanted = tuple(inputs["retrieval_scores"].shape)
+    ranker.check_shape(
+        scores,
+        f"one score per candidate: {wanted}; a last dimension of 1 goes by `.squeeze(-1)`",
+        fits=tuple(scores.shape) == wanted,
+    )
+    ranker.check_finite(scores, "for one of some queries, of which the first has an empty history")
+    half = wanted[1] // 2
+    fewer = {name: values[:, :half] if name in ("candidates", "retrieval_scores") else values for name, values in inputs.items()}
+    ranker.check_same(
+        ranker.run(fewer),
+        scores[:, :half],
+        "gives a candidate another score when others are left out",
+        "which others there are depends on who else asks: score each candidate by itself",
+    )
+    for row, kept in enumerate(inputs["mask"].sum(1).to(torch.int64).tolist()):
+        if kept:
+            alone = {name: values[row : row + 1] for name, values in inputs.items()}
+            alone |= {name: alone[name][:, -kept:] for name in ("history", "mask")}
+            ranker.check_same(
+                ranker.run(alone),
+                scores[row : row + 1],
+                f"gives other scores after a history of {kept} items with padding before it than without",
+                "padding is zeros in front, and its length depends on who else asks: use `mask`",
+            )

@@ -1,0 +1,140 @@
+"""What somebody's `ranking(data)` is given to learn from: moments at which a user took an item that retrieval had not learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from banquet.training.candidates import click_targets, contest
+from banquet.training.own.calling import asked, call, call_each
+from banquet.training.own.retrieval_data import RetrievalData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from banquet.training.moments import Moments
+    from banquet.training.split import Split
+    from banquet.training.train_retrieval import Scorer
+
+    Ints = NDArray[np.int64]
+
+# Of the other candidates, the share that are retrieval's very nearest; the rest stands for the rest of its pool.
+NEAREST_SHARE = 0.6
+
+
+@dataclass(frozen=True)
+class RankingBatch:
+    """B users, each just before a moment of theirs, with C candidates: all inputs as they were then.
+
+    `user` has `user_categories` int64 [B, Uc] and `user_numbers` float32 [B, Un]; `history` and `candidates` are item inputs by
+    name, [B, L, ...] and [B, C, ...]; mask float32 [B, L]; retrieval_scores float32 [B, C].
+    """
+
+    user: Mapping[str, Tensor]
+    history: Mapping[str, Tensor]
+    mask: Tensor
+    candidates: Mapping[str, Tensor]
+    retrieval_scores: Tensor
+
+    def scores(self, ranker_items: nn.Module, ranker: nn.Module) -> Tensor:
+        """[B, C], by the way that serving takes."""
+        inputs = {
+            **self.user,
+            "mask": self.mask,
+            "candidates": call_each(ranker_items, self.candidates),
+            "retrieval_scores": self.retrieval_scores,
+        }
+        if "history" in asked(ranker):
+            inputs["history"] = call_each(ranker_items, self.history) * self.mask[..., None]
+        return call(ranker, inputs)
+
+
+@dataclass(frozen=True)
+class Example(RankingBatch):
+    """A batch to learn from: the first candidate is the one that was taken.
+
+    `worth` [C] is added to the logits of a cross-entropy, since each sampled candidate stands for several. `ratings` [B] are those
+    of the items taken, NaN where there is none.
+    """
+
+    worth: Tensor
+    ratings: Tensor
+
+    def loss(self, ranker_items: nn.Module, ranker: nn.Module) -> Tensor:
+        """The mean cross-entropy of the item taken among the candidates."""
+        logits = self.scores(ranker_items, ranker) + self.worth
+        return functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64))
+
+
+@dataclass(frozen=True)
+class RankingData(RetrievalData):
+    """As `RetrievalData`, and what ranking learns from. `score_mean` and `score_scale` are those of retrieval's best scores."""
+
+    moments: Moments
+    split: Split
+    scorer: Scorer
+    pool: int
+    score_mean: float
+    score_scale: float
+
+    @property
+    def user_category_sizes(self) -> tuple[int, ...]:
+        """How many rows an embedding of each column of `user_categories` needs; 0 is unknown."""
+        return tuple(len(feature.vocabulary) + 1 for feature in self.schema.user if feature.kind == "category")
+
+    @property
+    def user_width(self) -> int:
+        """Columns of `user_numbers`."""
+        return sum(feature.kind == "number" for feature in self.schema.user)
+
+    def examples(self, rng: np.random.Generator, size: int, candidates: int = 64) -> Iterator[Example]:
+        """One epoch, in batches of about `size`: what each user took, among others of retrieval's best `pool`."""
+        log = self.moments.log
+        targets = click_targets(log, self.split, rng)
+        nearest = max(1, round(NEAREST_SHARE * (candidates - 1)))
+        for part in np.array_split(targets, max(1, round(len(targets) / size))):
+            met = contest(log, self.scorer, part, nearest=nearest, sampled=candidates - 1 - nearest, pool=self.pool, rng=rng)
+            batch = batch_at(self.moments, part, met.rows, met.retrieval)
+            ratings = torch.from_numpy(log.values[part])
+            yield Example(
+                **{name: getattr(batch, name) for name in RankingBatch.__dataclass_fields__}, worth=met.worth, ratings=ratings
+            )
+
+
+def batch_at(moments: Moments, targets: Ints, rows: Ints, retrieval: Tensor) -> RankingBatch:
+    """Item rows [B, C] with their retrieval scores, at targets [B]: positions in the log, each just before its event."""
+    when = moments.log.moments[targets][:, None]
+    categories, numbers = moments.user_inputs(targets)
+    user = {"user_categories": categories, "user_numbers": numbers}
+    return batch_of(
+        moments,
+        {name: part for name, part in user.items() if part is not None},
+        moments.history_rows(targets),
+        rows,
+        when,
+        retrieval,
+    )
+
+
+def batch_of(
+    moments: Moments, user: Mapping[str, Tensor], history: Ints, rows: Ints, when: Ints, retrieval: Tensor
+) -> RankingBatch:
+    """`when` [B, 1] are moments in the order of all events."""
+    mask = torch.from_numpy((history >= 0).astype(np.float32))
+    return RankingBatch(user, _items_at(moments, history, when), mask, _items_at(moments, rows, when), retrieval)
+
+
+def _items_at(moments: Moments, rows: Ints, when: Ints) -> dict[str, Tensor]:
+    """Inputs of item rows, as they were at moments [B, 1]; of any item where a row is -1."""
+    items = moments.items.take(torch.from_numpy(np.maximum(rows, 0)))
+    activity = torch.from_numpy(moments.item_activity.at(rows, when))
+    numbers = activity if items.numbers is None else torch.cat([items.numbers, activity], -1)
+    parts = {"index": items.index, "categories": items.categories, "lists": items.lists, "numbers": numbers}
+    return {name: part for name, part in parts.items() if part is not None and 0 not in part.shape[2:]}
