@@ -51,7 +51,7 @@ def click_targets(log: Log, split: Split, rng: np.random.Generator) -> Ints:
 def contest(
     log: Log, scorer: Scorer, targets: Ints, *, nearest: int, sampled: int, pool: int, rng: np.random.Generator
 ) -> Contest:
-    """Against the `nearest` of the `pool` that retrieval hands on and `sampled` others of it; fewer where there are fewer items."""
+    """Against the `nearest` of the `pool` that retrieval hands on and `sampled` others of it; fewer in a small catalogue."""
     scores = scorer(targets)
     taken = log.item[targets][:, None]
     own = torch.from_numpy(np.take_along_axis(scores, taken, 1))

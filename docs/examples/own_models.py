@@ -49,7 +49,7 @@ def retrieval(data: RetrievalData) -> dict[str, nn.Module]:
     optimizer = torch.optim.Adam([*items.parameters(), *users.parameters()], lr=4e-3)
     rng = np.random.default_rng(data.seed)
     for epoch in range(EPOCHS):
-        for rows, following in data.windows(rng, size=64):
+        for rows, following in data.windows(rng, size=16):
             vectors = items(data.items["index"])
             history, _ = data.histories(vectors, rows)
             asked = following >= 0
@@ -80,9 +80,12 @@ class Ranker(nn.Module):
         super().__init__()
         self.scale = data.score_scale
         self.hidden = nn.Linear(3 * 32 + data.user_width, 64)
-        self.correction = nn.Linear(64, 1)
+        self.correction = nn.Linear(64, 1, bias=False)
+        nn.init.zeros_(self.correction.weight)
 
-    def forward(self, user_numbers: Tensor, history: Tensor, mask: Tensor, candidates: Tensor, retrieval_scores: Tensor) -> Tensor:
+    def forward(
+        self, user_numbers: Tensor, history: Tensor, mask: Tensor, candidates: Tensor, retrieval_scores: Tensor
+    ) -> Tensor:
         had = history.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
         known = torch.cat([user_numbers, had], 1)[:, None].expand(-1, candidates.shape[1], -1)
         seen = torch.cat([known, candidates, candidates * had[:, None]], 2)

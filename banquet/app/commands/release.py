@@ -89,7 +89,11 @@ def inspect(target: Target = None, releases: Releases = RELEASES, as_json: Json 
     _print_facts(f"Release {manifest.version}", _facts(manifest))
     graphs = manifest.models.items()
     print_table(
-        "Graphs", [{"graph": name, **{side: ", ".join(graph[side]) for side in ("inputs", "outputs")}} for name, graph in graphs]
+        "Graphs",
+        [
+            {"graph": name, **{side: ", ".join(graph[side]) for side in ("inputs", "outputs")}, "made by": _maker(graph)}
+            for name, graph in graphs
+        ],
     )
     print_table("Metrics", [{"metric": name, "value": value} for name, value in _flat(manifest.metrics)])
     print_table("Files", [{"file": name, "bytes": (folder / name).stat().st_size} for name in manifest.files])
@@ -159,6 +163,12 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
         "made_from": manifest.made_from.get("release", ""),
         "items": len(manifest.schema.item_ids),
     }
+
+
+def _maker(graph: Mapping[str, Any]) -> str:
+    """Banquet, or the file of somebody's own models."""
+    own = graph.get("own")
+    return f"{own['file']} {own['sha256'][:12]}" if own else "banquet"
 
 
 def _contents(manifest: Manifest) -> dict[str, Any]:

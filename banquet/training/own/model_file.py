@@ -72,14 +72,14 @@ class ModelFile:
         wanted = " and ".join(repr(each) for each in MODULES[function])
         found = f"{type(module).__name__} for {name!r}" if module is not None else f"no {name!r}"
         raise BadModels(
-            f"{self.path}: {function}(data) returned a {type(returned).__name__} with {found}; return a dict (or a dataclass) with the "
-            f"torch modules {wanted}"
+            f"{self.path}: {function}(data) returned a {type(returned).__name__} with {found}; return a dict (or a dataclass) "
+            f"with the torch modules {wanted}"
         )
 
 
 def told(error: BaseException, path: Path) -> str:
     """An error in one line, with the last line of the file that led to it."""
-    lines = [line for line in _lines(error, path)]
+    lines = list(_lines(error, path))
     text = " ".join(str(error).split()) or "no message"
     return f"{'line ' + str(lines[-1]) + ': ' if lines else ''}{type(error).__name__}: {text[:500]}"
 

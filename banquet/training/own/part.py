@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from banquet.core.errors import BadModels, BadRelease
 from banquet.training.export import Exported
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from banquet.training.own.model_file import ModelFile
     from banquet.wire.schema import FeatureSchema
@@ -100,15 +101,18 @@ class Part:
         about = {"own": {"file": self.file.path.name, "sha256": self.file.sha256, "module": type(self.module).__name__}}
         example = {name: self.inputs[name] for name in names}
         graph = Graph(self.name, called, AXES[self.name], example, OUTPUTS[self.name], about)
-        try:
-            return Exported.of(folder, [graph], schema)
-        except Exception as error:
-            if "history" not in names and "mask" not in names:
-                raise self._unexportable(error) from error
-        try:
-            return Exported.of(folder, [replace(graph, module=AtFullLength(called, schema.history_length))], schema)
-        except Exception as error:
-            raise self._unexportable(error) from error
+        forms: list[nn.Module] = [called]
+        if {"history", "mask"} & set(names):
+            forms.append(AtFullLength(called, schema.history_length))
+            if any(isinstance(each, nn.RNNBase) for each in self.module.modules()):
+                del forms[0]  # torch unrolls these for the length of the example, which takes a while
+        for form in forms:
+            try:
+                return Exported.of(folder, [replace(graph, module=form)], schema)
+            except Exception as error:
+                if form is forms[-1]:
+                    raise self._unexportable(error) from error
+        raise AssertionError("the last form returns or raises")
 
     def wrong(self, what: str, remedy: str) -> BadModels:
         return BadModels(f"{self.place} {what}; {remedy}")

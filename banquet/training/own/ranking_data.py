@@ -60,8 +60,8 @@ class RankingBatch:
 class Example(RankingBatch):
     """A batch to learn from: the first candidate is the one that was taken.
 
-    `worth` [C] is added to the logits of a cross-entropy, since each sampled candidate stands for several. `ratings` [B] are those
-    of the items taken, NaN where there is none.
+    `worth` [B, C] is added to the logits of a cross-entropy: each sampled candidate stands for several, and one that the user has
+    had, which a small catalogue cannot avoid, for none (-inf). `ratings` [B] are of the items taken, NaN where there is none.
     """
 
     worth: Tensor
@@ -101,10 +101,12 @@ class RankingData(RetrievalData):
         nearest = max(1, round(NEAREST_SHARE * (candidates - 1)))
         for part in np.array_split(targets, max(1, round(len(targets) / size))):
             met = contest(log, self.scorer, part, nearest=nearest, sampled=candidates - 1 - nearest, pool=self.pool, rng=rng)
-            batch = batch_at(self.moments, part, met.rows, met.retrieval)
-            ratings = torch.from_numpy(log.values[part])
+            nobody = torch.isinf(met.retrieval)
+            batch = batch_at(self.moments, part, met.rows, met.retrieval.masked_fill(nobody, 0.0))
             yield Example(
-                **{name: getattr(batch, name) for name in RankingBatch.__dataclass_fields__}, worth=met.worth, ratings=ratings
+                **{name: getattr(batch, name) for name in RankingBatch.__dataclass_fields__},
+                worth=met.worth.expand_as(nobody).masked_fill(nobody, -torch.inf),
+                ratings=torch.from_numpy(log.values[part]),
             )
 
 

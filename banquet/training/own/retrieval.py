@@ -110,5 +110,6 @@ def _check_history(history: Part, width: int) -> None:
                 history.run(alone),
                 users[row : row + 1],
                 f"gives a history of {kept} items another vector with padding before it than without",
-                "padding is zeros in front, and its length depends on who else asks: use `mask`, or no biases (`nn.GRU(..., bias=False)`)",
+                "padding is zeros in front, and its length depends on who else asks: use `mask`, or no biases, as in "
+                "`nn.GRU(..., bias=False)`",
             )

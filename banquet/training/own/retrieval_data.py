@@ -60,8 +60,8 @@ class RetrievalData:
     def windows(self, rng: np.random.Generator, size: int, stride: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch, in batches of about `size`: histories and what followed, item rows int64 [B, L], left-padded with -1.
 
-        `following[b, l]` came right after `histories[b, l]`, -1 where another window asks for it. Windows start `stride` apart, by
-        default half a history; with 1 the last place alone asks for every item once.
+        `following[b, l]` came right after `histories[b, l]`, -1 where another window asks for it. Windows start `stride` apart,
+        by default half a history; with 1 the last place alone asks for every item once.
         """
         starts, ends = self.log.starts[:-1], self.log.starts[1:]
         users, stops, fresh = cut_windows(starts, ends, stride or max(1, self.history_length // 2), rng)

@@ -1,0 +1,73 @@
+"""What somebody's ranking model is given, and how it is judged."""
+
+import numpy as np
+import pytest
+import torch
+
+from banquet.core.errors import BadModels
+from banquet.training.measure import measure_ranking, measure_retrieval
+from banquet.training.own.ranking import own_ranking
+from banquet.training.own.ranking_data import batch_at
+
+PLAIN = 'def ranking(data):\n    SEEN.append(data)\n    return {"ranker_items": Items(data), "ranker": Ranker()}\nSEEN = []'
+
+
+@pytest.fixture
+def data(course, finished, model_file):
+    file = model_file(PLAIN)
+    own_ranking(course, file, finished)
+    return file.module.SEEN[0]
+
+
+def test_examples_are_of_moments_that_retrieval_did_not_learn_from(data, material) -> None:
+    """The item taken first, then others that its user had not had; every click once an epoch."""
+    batches = list(data.examples(np.random.default_rng(1), size=32, candidates=9))
+    taken = torch.cat([batch.candidates["index"][:, 0] for batch in batches])
+    held_back = int((material.split.train_end - material.split.retrieval_end).sum())
+    assert 0 < len(taken) <= held_back
+    batch = batches[0]
+    assert batch.retrieval_scores.shape == batch.candidates["index"].shape == (len(batch.mask), 9)
+    assert not batch.worth[:, 0].any()
+    assert torch.isfinite(batch.retrieval_scores).all()
+    history = batch.history["index"] * batch.mask.to(torch.int64)
+    had = ((history[:, :, None] == batch.candidates["index"][:, None]) & (history > 0)[:, :, None]).any(1)
+    assert torch.isinf(batch.worth[had]).all()
+
+
+def test_items_are_as_they_were_at_the_moment(data, material) -> None:
+    """The activity of candidates and history counts what came before, and nothing else."""
+    log, targets = material.log, material.split.test[:5]
+    rows = np.tile(np.arange(6), (5, 1))
+    batch = batch_at(data.moments, targets, rows, torch.zeros(5, 6))
+    width = data.moments.item_activity.at(rows, log.moments[targets][:, None]).shape[-1]
+    assert width > 0
+    for row, target in enumerate(targets):
+        earlier = log.moments < log.moments[target]
+        counts = np.bincount(log.item[earlier], minlength=log.n_items)[:6]
+        feature = next(f for f in material.schema.item if f.name == "interaction_count")
+        place = [f.name for f in material.schema.item if f.kind == "number"].index("interaction_count")
+        expected = [feature.number(float(count)) for count in counts]
+        np.testing.assert_allclose(batch.candidates["numbers"][row, :, place], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_ranker_that_repeats_retrieval_is_as_good_as_retrieval(course, finished, model_file) -> None:
+    """The cascade is measured over retrieval's pool, by what the ranker says; it has one score, and so no log loss."""
+    file = model_file(
+        """
+        class Same(nn.Module):
+            def forward(self, retrieval_scores): return retrieval_scores
+        def ranking(data): return {"ranker_items": Items(data), "ranker": Same()}
+        """
+    )
+    ranking = own_ranking(course, file, finished).ranking
+    metrics = measure_ranking(ranking, course.material.split, np.random.default_rng(0))
+    alone = measure_retrieval(course.material.log, course.material.split, finished.scorer)
+    assert metrics["cascade"]["ndcg@10"] == pytest.approx(alone["model"]["ndcg@10"])
+    assert set(metrics["model"]) == {"auc"}
+    assert metrics["weights"] == {}
+
+
+def test_an_error_in_training_names_the_line(course, finished, model_file) -> None:
+    """Of the file, not of torch."""
+    with pytest.raises(BadModels, match=r"ranking\(data\) failed: line \d+: .*"):
+        own_ranking(course, model_file("def ranking(data):\n    torch.zeros(2) @ torch.zeros(3)"), finished)
