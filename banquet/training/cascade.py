@@ -39,6 +39,10 @@ class Cascade:
     model: Ranker
     pool: int
 
+    @property
+    def tells_likes(self) -> bool:
+        return True
+
     def logits(self, targets: Ints, rows: Ints, retrieval: Tensor) -> tuple[Tensor, Tensor]:
         """Correction and like logit [B, C] of item rows [B, C] with their retrieval scores (or -inf) at targets [B]."""
         history, mask = self.moments.history(self.model, targets)

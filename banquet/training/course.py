@@ -47,8 +47,12 @@ class Ranking(Protocol):
     @property
     def moments(self) -> Moments: ...
 
-    def of_rows(self, targets: Ints, rows: Ints) -> tuple[Floats, Floats | None]:
-        """Served scores of any items [T, C], and the log-odds of their being liked, where the model tells these apart."""
+    @property
+    def tells_likes(self) -> bool:
+        """Whether the model has log-odds of its own for liking what was taken."""
+
+    def of_rows(self, targets: Ints, rows: Ints) -> tuple[Floats, Floats]:
+        """Served scores and like logits [T, C] of any items; the same twice where likes are not told apart."""
 
     def metrics(self, targets: Ints) -> dict[str, float]:
         """Full-ranking metrics of the served score; a target that retrieval did not find counts as missed."""

@@ -52,13 +52,13 @@ def measure_retrieval(log: Log, split: Split, scorer: Scorer) -> dict[str, Any]:
 def measure_ranking(cascade: Ranking, split: Split, rng: np.random.Generator) -> dict[str, Any]:
     """Both models together, and the ranking model beside logistic regression on what it tells apart."""
     log = cascade.moments.log
-    by_likes = _are_rated(log, split)
+    by_likes = cascade.tells_likes and _are_rated(log, split)
     train, test = (_likes if by_likes else _clicks)(log, split, rng)
     served, like = cascade.of_rows(test.targets, test.rows[:, None])
     train_rows, test_rows = (one_hot(log, part.targets, part.rows, _activity(cascade, part)) for part in (train, test))
     chances = logistic_regression(train_rows, train.positive, test_rows)
-    model = {"auc": auc(test.positive, (like if by_likes and like is not None else served)[:, 0])}
-    if by_likes and like is not None:
+    model = {"auc": auc(test.positive, (like if by_likes else served)[:, 0])}
+    if by_likes:
         model["log_loss"] = log_loss(test.positive, 1 / (1 + np.exp(-like[:, 0])))
     return {
         "cascade": cascade.metrics(unseen_targets(log, split.test)),
@@ -70,7 +70,7 @@ def measure_ranking(cascade: Ranking, split: Split, rng: np.random.Generator) ->
     }
 
 
-def quality(cascade: Cascade, split: Split, seed: int) -> dict[str, float]:
+def quality(cascade: Ranking, split: Split, seed: int) -> dict[str, float]:
     """The two numbers that a release made smaller must keep; the same seed judges the same items."""
     log = cascade.moments.log
     by_likes = _are_rated(log, split)

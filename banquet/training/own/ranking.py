@@ -42,7 +42,7 @@ def own_ranking(course: Course, file: ModelFile, retrieval: FinishedRetrieval) -
     """What `ranking(data)` of the file makes. Raises `BadModels`."""
     material, rng = course.material, course.rng
     course.progress.begin(RANKING, 1)
-    data = _ranking_data(course, retrieval.scorer)
+    data = ranking_data(course, retrieval.scorer)
     items, ranker = parts_of(file, RANKING, data, {})
     items = replace(items, inputs=item_example(material.inputs, rng))
     items.check_parameters()
@@ -68,22 +68,23 @@ class OwnRanking:
     ranker: nn.Module
     pool: int
 
-    def of_rows(self, targets: Ints, rows: Ints) -> tuple[Floats, None]:
-        """One score, which need not be a chance."""
+    @property
+    def tells_likes(self) -> bool:
+        return False
+
+    def of_rows(self, targets: Ints, rows: Ints) -> tuple[Floats, Floats]:
         served = [np.empty((0, rows.shape[1]), np.float32)]
         for places in in_batches(np.arange(len(targets))):
             batch, items = targets[places], rows[places]
             retrieval = self.scorer.of(self.scorer.users(batch), torch.from_numpy(items))
             served.append(self._scores(batch_at(self.moments, batch, items, retrieval)).numpy())
-        return np.concatenate(served), None
+        scores = np.concatenate(served)
+        return scores, scores
 
     def metrics(self, targets: Ints) -> dict[str, float]:
         log = self.moments.log
-        ranked = (
-            (batch, rows, self._scores(batch_at(self.moments, batch, rows, scores.masked_fill(torch.isinf(scores), 0.0))))
-            for batch, rows, scores in nearest(log, self.scorer, targets, self.pool)
-        )
-        return metrics_of(log, ranked)
+        pools = nearest(log, self.scorer, targets, self.pool)
+        return metrics_of(log, ((batch, rows, self._of_pool(batch, rows, scores)) for batch, rows, scores in pools))
 
     def of_slates(self, slates: Slates) -> tuple[Tensor, Tensor]:
         """Retrieval scores and served scores [S, K], -inf where there is no item."""
@@ -98,12 +99,18 @@ class OwnRanking:
     def weights(self) -> dict[str, float]:
         return {}
 
+    def _of_pool(self, targets: Ints, rows: Ints, retrieval: Tensor) -> Tensor:
+        """Scores [B, C]; what retrieval must not find stays at -inf."""
+        hidden = torch.isinf(retrieval)
+        batch = batch_at(self.moments, targets, rows, retrieval.masked_fill(hidden, 0.0))
+        return self._scores(batch).masked_fill(hidden, -torch.inf)
+
     def _scores(self, batch: RankingBatch) -> Tensor:
         with torch.no_grad():
             return batch.scores(self.items, self.ranker)
 
 
-def _ranking_data(course: Course, scorer: Scorer) -> RankingData:
+def ranking_data(course: Course, scorer: Scorer) -> RankingData:
     material, pool = course.material, course.preset.ranking.pool
     shown = scorer(click_targets(material.log, material.split, course.rng)[:SCALE_TARGETS])
     mean, scale = spread(shown, pool)

@@ -6,17 +6,13 @@ import torch
 
 from banquet.core.errors import BadModels
 from banquet.training.measure import measure_ranking, measure_retrieval
-from banquet.training.own.ranking import own_ranking
+from banquet.training.own.ranking import own_ranking, ranking_data
 from banquet.training.own.ranking_data import batch_at
-
-PLAIN = 'def ranking(data):\n    SEEN.append(data)\n    return {"ranker_items": Items(data), "ranker": Ranker()}\nSEEN = []'
 
 
 @pytest.fixture
-def data(course, finished, model_file):
-    file = model_file(PLAIN)
-    own_ranking(course, file, finished)
-    return file.module.SEEN[0]
+def data(course, finished):
+    return ranking_data(course, finished.scorer)
 
 
 def test_examples_are_of_moments_that_retrieval_did_not_learn_from(data, material) -> None:

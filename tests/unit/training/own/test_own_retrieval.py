@@ -1,12 +1,19 @@
 """What somebody's retrieval model is given, and how it is judged."""
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 
 from banquet.training.measure import measure_retrieval
+from banquet.training.own.model_file import ModelFile
 from banquet.training.own.retrieval import OwnHistory, OwnRetrieval, own_retrieval
 from banquet.training.own.retrieval_data import retrieval_data, training_part
+from banquet.training.presets import RankingPreset
 from banquet.training.progress import Progress
+from banquet.training.train import our_ranking
 from banquet.training.train_retrieval import Scorer
 from banquet.training.windows import items_at, positions_before
 
@@ -81,3 +88,26 @@ def test_scores_within_a_history_are_those_of_the_history_up_to_there(material) 
     for place in range(length):
         upto = rows[:, : place + 1]
         torch.testing.assert_close(within[:, place], scorer.of(scorer.after(upto), following[:, place : place + 1])[:, 0])
+
+
+def test_a_model_trained_elsewhere_is_brought_into_order(course, tmp_path) -> None:
+    """The second example of docs/models.md: a checkpoint of vectors in an order of its own."""
+    ids = course.material.dataset.items["item_id"].to_pylist()[::-1][:-3]
+    vectors = torch.randn(len(ids), 8, generator=torch.Generator().manual_seed(0))
+    torch.save({"item_ids": ids, "vectors": vectors}, tmp_path / "checkpoint.pt")
+    page = Path(__file__).parents[4] / "docs/models.md"
+    (code,) = re.findall(r"```python\n(# elsewhere\.py\n.*?)```", page.read_text(), re.DOTALL)
+    (tmp_path / "elsewhere.py").write_text(code)
+    finished = own_retrieval(course, ModelFile.load(tmp_path / "elsewhere.py"))
+    place = course.material.schema.item_ids.index(ids[4])
+    np.testing.assert_allclose(finished.vectors[place], vectors[4], rtol=1e-6)
+
+
+def test_our_ranking_stands_on_anybodys_retrieval(course, model_file) -> None:
+    """Also where each user has several vectors; its inputs and graphs are as ever."""
+    short = RankingPreset(item_dim=4, user_dim=4, attention_dim=4, cross_rank=2, hidden=(8,), epochs=1, fewest_steps=2)
+    course = replace(course, preset=replace(course.preset, ranking=short))
+    ranking = our_ranking(course, own_retrieval(course, model_file(SEVERAL)))
+    assert set(ranking.exported.models) == {"ranker_items", "ranker"}
+    assert "own" not in ranking.exported.models["ranker"]
+    assert ranking.ranking.metrics(course.material.split.test)["hr@10"] > 0
