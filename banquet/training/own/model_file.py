@@ -8,6 +8,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from banquet.core.errors import BadModels
@@ -37,7 +38,9 @@ class ModelFile:
         """Runs the file as Python runs a script, its folder on the path. Raises `BadModels`."""
         if not path.is_file():
             raise BadModels(f"--models {path}: no such file; name a Python file that defines {_either()}")
-        spec = importlib.util.spec_from_file_location(MODULE_NAME, path)
+        # Torch's shortcut through transformers cannot be exported, and makes NaN of a history that is all padding.
+        torch.backends.mha.set_fastpath_enabled(False)
+        spec = importlib.util.spec_from_file_location(MODULE_NAME, path.resolve())
         if spec is None or spec.loader is None:
             raise BadModels(f"--models {path}: not a Python file; name one whose name ends in .py")
         module = importlib.util.module_from_spec(spec)
@@ -88,7 +91,7 @@ def _lines(error: BaseException, path: Path) -> Iterator[int]:
     if isinstance(error, SyntaxError) and error.lineno is not None:
         yield error.lineno
     for frame in traceback.extract_tb(error.__traceback__):
-        if frame.filename == str(path) and frame.lineno is not None:
+        if frame.filename == str(path.resolve()) and frame.lineno is not None:
             yield frame.lineno
 
 

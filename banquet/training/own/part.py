@@ -119,7 +119,10 @@ class Part:
 
     def _unexportable(self, error: Exception) -> BadModels:
         if isinstance(error, BadRelease):
-            return self.wrong(f"computes something else once exported: {error}", "let it depend on its inputs alone")
+            return self.wrong(
+                f"computes something else once exported: {error}",
+                "let it depend on its inputs alone, and mask with -1e9, since -inf over an empty history is NaN",
+            )
         return self.wrong(
             f"cannot be exported by torch.export and ONNX: {told(error, self.file.path)}",
             "use tensor operations alone: no Python `if` or loop on values, sizes from the inputs' shapes, no numpy",

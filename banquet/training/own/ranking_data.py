@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from banquet.core.errors import BadModels
 from banquet.training.candidates import click_targets, contest
 from banquet.training.own.calling import asked, call, call_each
 from banquet.training.own.retrieval_data import RetrievalData
@@ -44,7 +45,7 @@ class RankingBatch:
     retrieval_scores: Tensor
 
     def scores(self, ranker_items: nn.Module, ranker: nn.Module) -> Tensor:
-        """[B, C], by the way that serving takes."""
+        """[B, C], by the way that serving takes. Raises `BadModels` when the ranker gives another shape."""
         inputs = {
             **self.user,
             "mask": self.mask,
@@ -53,7 +54,13 @@ class RankingBatch:
         }
         if "history" in asked(ranker):
             inputs["history"] = call_each(ranker_items, self.history) * self.mask[..., None]
-        return call(ranker, inputs)
+        scores, wanted = call(ranker, inputs), self.retrieval_scores.shape
+        if scores.shape != wanted:
+            raise BadModels(
+                f"the ranker gives shape {tuple(scores.shape)}; return one score per candidate: {tuple(wanted)}; a last dimension of 1 "
+                "goes by `.squeeze(-1)`"
+            )
+        return scores
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from banquet.training.split import split_by_time
 from banquet.training.train_retrieval import Scorer
 
 HEAD = """
+import numpy as np
 import torch
 from torch import nn
 

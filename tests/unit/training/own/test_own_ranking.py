@@ -63,6 +63,19 @@ def test_a_ranker_that_repeats_retrieval_is_as_good_as_retrieval(course, finishe
     assert metrics["weights"] == {}
 
 
+def test_a_loss_of_another_shape_is_refused(course, finished, model_file) -> None:
+    """While it is trained already, with the line that asked for it."""
+    code = """
+        class Wide(nn.Module):
+            def forward(self, candidates): return candidates.sum(2, keepdim=True)
+        def ranking(data):
+            batch = next(data.examples(np.random.default_rng(1), 8, 5))
+            return batch.loss(Items(data), Wide())
+        """
+    with pytest.raises(BadModels, match=r"line \d+: BadModels: the ranker gives shape \(\d, 5, 1\); .*squeeze"):
+        own_ranking(course, model_file(code), finished)
+
+
 def test_an_error_in_training_names_the_line(course, finished, model_file) -> None:
     """Of the file, not of torch."""
     with pytest.raises(BadModels, match=r"ranking\(data\) failed: line \d+: .*"):
