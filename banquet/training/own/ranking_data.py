@@ -57,8 +57,8 @@ class RankingBatch:
         scores, wanted = call(ranker, inputs), self.retrieval_scores.shape
         if scores.shape != wanted:
             raise BadModels(
-                f"the ranker gives shape {tuple(scores.shape)}; return one score per candidate: {tuple(wanted)}; a last dimension "
-                "of 1 goes by `.squeeze(-1)`"
+                f"the ranker gives shape {tuple(scores.shape)}; return one score per candidate: {tuple(wanted)}; "
+                "a last dimension of 1 goes by `.squeeze(-1)`"
             )
         return scores
 
