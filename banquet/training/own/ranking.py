@@ -42,7 +42,8 @@ def own_ranking(course: Course, file: ModelFile, retrieval: FinishedRetrieval) -
     """What `ranking(data)` of the file makes. Raises `BadModels`."""
     material, rng = course.material, course.rng
     course.progress.begin(RANKING, 1)
-    data = ranking_data(course, retrieval.scorer)
+    moments = material.moments()
+    data = ranking_data(course, retrieval.scorer, moments)
     items, ranker = parts_of(file, RANKING, data, {})
     items = replace(items, inputs=item_example(material.inputs, rng))
     items.check_parameters()
@@ -54,7 +55,7 @@ def own_ranking(course: Course, file: ModelFile, retrieval: FinishedRetrieval) -
     _check_scores(ranker)
     exported = items.export(course.folder, material.schema) + ranker.export(course.folder, material.schema)
     course.progress.advance()
-    ranking = OwnRanking(data.moments, retrieval.scorer, items.module, ranker.module, data.pool)
+    ranking = OwnRanking(moments, retrieval.scorer, items.module, ranker.module, course.preset.ranking.pool)
     return FinishedRanking(ranking, ranking.of_slates, exported)
 
 
@@ -110,19 +111,19 @@ class OwnRanking:
             return batch.scores(self.items, self.ranker)
 
 
-def ranking_data(course: Course, scorer: Scorer) -> RankingData:
+def ranking_data(course: Course, scorer: Scorer, moments: Moments) -> RankingData:
     material, pool = course.material, course.preset.ranking.pool
     shown = scorer(click_targets(material.log, material.split, course.rng)[:SCALE_TARGETS])
     mean, scale = spread(shown, pool)
     known = retrieval_data(material, course.seed, course.progress)
     return RankingData(
         **{name: getattr(known, name) for name in known.__dataclass_fields__},
-        moments=material.moments(),
-        split=material.split,
-        scorer=scorer,
-        pool=pool,
         score_mean=mean,
         score_scale=scale,
+        _moments=moments,
+        _split=material.split,
+        _scorer=scorer,
+        _pool=pool,
     )
 
 

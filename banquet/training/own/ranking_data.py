@@ -84,12 +84,12 @@ class Example(RankingBatch):
 class RankingData(RetrievalData):
     """As `RetrievalData`, and what ranking learns from. `score_mean` and `score_scale` are those of retrieval's best scores."""
 
-    moments: Moments
-    split: Split
-    scorer: Scorer
-    pool: int
     score_mean: float
     score_scale: float
+    _moments: Moments
+    _split: Split
+    _scorer: Scorer
+    _pool: int
 
     @property
     def user_category_sizes(self) -> tuple[int, ...]:
@@ -103,13 +103,13 @@ class RankingData(RetrievalData):
 
     def examples(self, rng: np.random.Generator, size: int, candidates: int = 64) -> Iterator[Example]:
         """One epoch, in batches of about `size`: what each user took, among others of retrieval's best `pool`."""
-        log = self.moments.log
-        targets = click_targets(log, self.split, rng)
+        log = self._moments.log
+        targets = click_targets(log, self._split, rng)
         nearest = max(1, round(NEAREST_SHARE * (candidates - 1)))
         for part in np.array_split(targets, max(1, round(len(targets) / size))):
-            met = contest(log, self.scorer, part, nearest=nearest, sampled=candidates - 1 - nearest, pool=self.pool, rng=rng)
+            met = contest(log, self._scorer, part, nearest=nearest, sampled=candidates - 1 - nearest, pool=self._pool, rng=rng)
             nobody = torch.isinf(met.retrieval)
-            batch = batch_at(self.moments, part, met.rows, met.retrieval.masked_fill(nobody, 0.0))
+            batch = batch_at(self._moments, part, met.rows, met.retrieval.masked_fill(nobody, 0.0))
             yield Example(
                 **{name: getattr(batch, name) for name in RankingBatch.__dataclass_fields__},
                 worth=met.worth.expand_as(nobody).masked_fill(nobody, -torch.inf),

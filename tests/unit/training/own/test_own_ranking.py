@@ -1,5 +1,7 @@
 """What somebody's ranking model is given, and how it is judged."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +10,12 @@ from banquet.core.errors import BadModels
 from banquet.training.measure import measure_ranking, measure_retrieval
 from banquet.training.own.ranking import own_ranking, ranking_data
 from banquet.training.own.ranking_data import batch_at
+from banquet.training.served.slates import Slates
 
 
 @pytest.fixture
 def data(course, finished):
-    return ranking_data(course, finished.scorer)
+    return ranking_data(course, finished.scorer, course.material.moments())
 
 
 def test_examples_are_of_moments_that_retrieval_did_not_learn_from(data, material) -> None:
@@ -34,8 +37,8 @@ def test_items_are_as_they_were_at_the_moment(data, material) -> None:
     """The activity of candidates and history counts what came before, and nothing else."""
     log, targets = material.log, material.split.test[:5]
     rows = np.tile(np.arange(6), (5, 1))
-    batch = batch_at(data.moments, targets, rows, torch.zeros(5, 6))
-    width = data.moments.item_activity.at(rows, log.moments[targets][:, None]).shape[-1]
+    batch = batch_at(data._moments, targets, rows, torch.zeros(5, 6))
+    width = data._moments.item_activity.at(rows, log.moments[targets][:, None]).shape[-1]
     assert width > 0
     for row, target in enumerate(targets):
         earlier = log.moments < log.moments[target]
@@ -61,6 +64,34 @@ def test_a_ranker_that_repeats_retrieval_is_as_good_as_retrieval(course, finishe
     assert metrics["cascade"]["ndcg@10"] == pytest.approx(alone["model"]["ndcg@10"])
     assert set(metrics["model"]) == {"auc"}
     assert metrics["weights"] == {}
+
+
+def test_what_was_shown_is_scored_as_at_its_moment(course, finished, model_file, material) -> None:
+    """An answer with the features of a moment gets the scores of that moment; where no item was, there is no score."""
+    file = model_file(
+        """
+        class Fares(nn.Module):
+            def forward(self, index, numbers): return torch.cat([index[:, None] / 10, numbers], 1)
+        class Knows(nn.Module):
+            def forward(self, user_numbers, history, mask, candidates, retrieval_scores):
+                had = (history.sum(1) / mask.sum(1, keepdim=True).clamp(min=1))[:, None]
+                return retrieval_scores + (candidates * had).sum(2) + user_numbers.sum(1, keepdim=True)
+        def ranking(data): return {"ranker_items": Fares(), "ranker": Knows()}
+        """
+    )
+    ranking = own_ranking(course, file, finished).ranking
+    targets, rows = material.split.test[:6], np.tile([4, 9, 30], (6, 1))
+    categories, numbers = ranking.moments.user_inputs(targets)
+    nothing = np.zeros((6, 3), np.float32)
+    when = material.log.moments[targets]
+    history = ranking.moments.history_rows(targets)
+    slates = Slates(rows, nothing > 0, nothing, history, categories.numpy(), numbers.numpy(), targets, when, when, when)
+    retrieval, served = ranking.of_slates(slates)
+    np.testing.assert_allclose(served, ranking.of_rows(targets, rows)[0], rtol=1e-5)
+    torch.testing.assert_close(retrieval, finished.scorer.of(finished.scorer.users(targets), torch.from_numpy(rows)))
+    _, fewer = ranking.of_slates(replace(slates, items=np.where(rows == 9, -1, rows)))
+    torch.testing.assert_close(fewer[:, [0, 2]], served[:, [0, 2]])
+    assert torch.isneginf(fewer[:, 1]).all()
 
 
 def test_a_loss_of_another_shape_is_refused(course, finished, model_file) -> None:
