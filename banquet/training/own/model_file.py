@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 RETRIEVAL = "retrieval"
 RANKING = "ranking"
-MODULES = {RETRIEVAL: ("item_encoder", "history_encoder"), RANKING: ("ranker_items", "ranker")}
+ITEM_ENCODER, HISTORY_ENCODER = "item_encoder", "history_encoder"
+RANKER_ITEMS, RANKER = "ranker_items", "ranker"
+MODULES = {RETRIEVAL: (ITEM_ENCODER, HISTORY_ENCODER), RANKING: (RANKER_ITEMS, RANKER)}
 MODULE_NAME = "banquet_own_models"
 
 

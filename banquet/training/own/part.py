@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -33,24 +32,28 @@ AXES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 OUTPUTS = {"item_encoder": "vectors", "history_encoder": "user_vector", "ranker_items": "features", "ranker": "scores"}
 # What the same question may differ by, beside a thousandth of the value, when it is asked in another batch.
 TOLERANCE = 1e-3
+ITEMS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
 class Part:
     """`inputs` is an example of all that serving has for it on this dataset, by name."""
 
-    name: str
-    module: nn.Module
     file: ModelFile
     function: str
+    name: str
+    module: nn.Module
     inputs: Mapping[str, Tensor]
+
+    def __post_init__(self) -> None:
+        self.check_parameters()
 
     @property
     def place(self) -> str:
         return f"{self.file.path}: {self.function}(data): {self.name} ({type(self.module).__name__})"
 
     def check_parameters(self) -> None:
-        """Raises `BadModels` naming a parameter of `forward` that serving has no input for."""
+        """Raises `BadModels` naming a parameter of `forward` that serving has no input for, as making a part does."""
         known = AXES[self.name]
         for name, parameter in asked(self.module).items():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
@@ -78,6 +81,20 @@ class Part:
         if output.dtype != torch.float32:
             raise self.wrong(f"gives {output.dtype}", "return float32, such as `output.float()`")
         return output
+
+    def lines(self, items: Mapping[str, Tensor]) -> Tensor:
+        """Of an item module for all items [N, width], checked."""
+        count = len(items["index"])
+        parts = [
+            self.run({name: values[at : at + ITEMS_AT_ONCE] for name, values in items.items()})
+            for at in range(0, count, ITEMS_AT_ONCE)
+        ]
+        lines = torch.cat(parts)
+        self.check_shape(lines, f"one line per item: ({count}, width)", fits=lines.shape[:-1] == (count,))
+        self.check_finite(lines, "for an item of this dataset")
+        alone = self.run({name: values[:1] for name, values in items.items()})
+        self.check_same(alone, lines[:1], "gives an item another line alone than among others", "let it see one item at a time")
+        return lines
 
     def check_shape(self, output: Tensor, wanted: str, *, fits: bool) -> None:
         if not fits:
@@ -130,22 +147,3 @@ class Part:
 
     def _hint(self) -> str:
         return "; an embedding of `index` needs data.index_size rows" if "index" in asked(self.module) else ""
-
-
-def parts_of(file: ModelFile, function: str, data: Any, examples: Mapping[str, Mapping[str, Tensor]]) -> list[Part]:
-    """The modules that somebody's function makes of the data."""
-    return [Part(name, module, file, function, examples.get(name, {})) for name, module in file.modules(function, data).items()]
-
-
-def in_chunks(part: Part, inputs: Mapping[str, Tensor], size: int) -> Tensor:
-    """Over all items, `size` at a time."""
-    total = len(inputs["index"])
-    return torch.cat(
-        [part.run({name: values[at : at + size] for name, values in inputs.items()}) for at in range(0, total, size)]
-    )
-
-
-def spread(scores: np.ndarray[Any, np.dtype[np.float32]], pool: int) -> tuple[float, float]:
-    """Mean and deviation of each row's best `pool` scores."""
-    best = np.sort(scores, 1)[:, -pool:]
-    return float(best.mean()), max(float(best.std()), 1e-6)

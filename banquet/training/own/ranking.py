@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +13,9 @@ from banquet.training.cascade import metrics_of, nearest
 from banquet.training.course import FinishedRanking
 from banquet.training.evaluate import in_batches
 from banquet.training.graphs import item_example, ranking_example
-from banquet.training.own.model_file import RANKING
-from banquet.training.own.part import in_chunks, parts_of, spread
+from banquet.training.own.model_file import RANKER, RANKER_ITEMS, RANKING
+from banquet.training.own.part import Part
 from banquet.training.own.ranking_data import RankingData, batch_at, batch_of
-from banquet.training.own.retrieval import ITEMS_AT_ONCE
 from banquet.training.own.retrieval_data import retrieval_data
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from banquet.training.course import Course, FinishedRetrieval
     from banquet.training.moments import Moments
     from banquet.training.own.model_file import ModelFile
-    from banquet.training.own.part import Part
     from banquet.training.own.ranking_data import RankingBatch
     from banquet.training.served.slates import Slates
     from banquet.training.train_retrieval import Scorer
@@ -44,14 +42,12 @@ def own_ranking(course: Course, file: ModelFile, retrieval: FinishedRetrieval) -
     course.progress.begin(RANKING, 1)
     moments = material.moments()
     data = ranking_data(course, retrieval.scorer, moments)
-    items, ranker = parts_of(file, RANKING, data, {})
-    items = replace(items, inputs=item_example(material.inputs, rng))
-    items.check_parameters()
-    features = items.run(items.inputs)
-    _check_features(items, features, data)
+    made = file.modules(RANKING, data)
+    items = Part(file, RANKING, RANKER_ITEMS, made[RANKER_ITEMS], item_example(material.inputs, rng))
+    items.lines(data.items)
     scale = data.score_mean, data.score_scale
-    ranker = replace(ranker, inputs=ranking_example(features, material.schema, scale, rng))
-    ranker.check_parameters()
+    example = ranking_example(items.run(items.inputs), material.schema, scale, rng)
+    ranker = Part(file, RANKING, RANKER, made[RANKER], example)
     _check_scores(ranker)
     exported = items.export(course.folder, material.schema) + ranker.export(course.folder, material.schema)
     course.progress.advance()
@@ -114,23 +110,17 @@ class OwnRanking:
 def ranking_data(course: Course, scorer: Scorer, moments: Moments) -> RankingData:
     material, pool = course.material, course.preset.ranking.pool
     shown = scorer(click_targets(material.log, material.split, course.rng)[:SCALE_TARGETS])
-    mean, scale = spread(shown, pool)
+    best = np.sort(shown, 1)[:, -pool:]
     known = retrieval_data(material, course.seed, course.progress)
     return RankingData(
         **{name: getattr(known, name) for name in known.__dataclass_fields__},
-        score_mean=mean,
-        score_scale=scale,
+        score_mean=float(best.mean()),
+        score_scale=max(float(best.std()), 1e-6),
         _moments=moments,
         _split=material.split,
         _scorer=scorer,
         _pool=pool,
     )
-
-
-def _check_features(items: Part, features: Tensor, data: RankingData) -> None:
-    wanted = len(items.inputs["index"])
-    items.check_shape(features, f"one line [F] per item: ({wanted}, F)", fits=features.shape[:-1] == (wanted,))
-    items.check_finite(in_chunks(items, data.items, ITEMS_AT_ONCE), "for an item of this dataset")
 
 
 def _check_scores(ranker: Part) -> None:

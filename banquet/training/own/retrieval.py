@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,8 +11,8 @@ from torch import nn
 from banquet.training.course import FinishedRetrieval
 from banquet.training.graphs import history_example, item_example
 from banquet.training.own.calling import call
-from banquet.training.own.model_file import RETRIEVAL
-from banquet.training.own.part import in_chunks, parts_of
+from banquet.training.own.model_file import HISTORY_ENCODER, ITEM_ENCODER, RETRIEVAL
+from banquet.training.own.part import Part
 from banquet.training.own.retrieval_data import retrieval_data
 from banquet.training.train_retrieval import Scorer
 
@@ -21,11 +21,8 @@ if TYPE_CHECKING:
 
     from banquet.training.course import Course
     from banquet.training.own.model_file import ModelFile
-    from banquet.training.own.part import Part
-    from banquet.training.own.retrieval_data import RetrievalData
 
-# Items encoded at once, and histories.
-ITEMS_AT_ONCE = 8192
+# Histories encoded at once.
 HISTORIES_AT_ONCE = 2048
 # Dimensions of user vectors: [B, d], or [B, M, d].
 SHAPES = (2, 3)
@@ -36,12 +33,11 @@ def own_retrieval(course: Course, file: ModelFile) -> FinishedRetrieval:
     material = course.material
     course.progress.begin(RETRIEVAL, 1)
     data = retrieval_data(material, course.seed, course.progress)
-    encoder, history = parts_of(file, RETRIEVAL, data, {})
-    encoder = replace(encoder, inputs=item_example(material.inputs, course.rng))
-    encoder.check_parameters()
-    vectors = _checked_vectors(encoder, data)
-    history = replace(history, inputs=history_example(encoder.run(encoder.inputs), data.history_length, course.rng))
-    history.check_parameters()
+    made = file.modules(RETRIEVAL, data)
+    encoder = Part(file, RETRIEVAL, ITEM_ENCODER, made[ITEM_ENCODER], item_example(material.inputs, course.rng))
+    vectors = encoder.lines(data.items)
+    example = history_example(encoder.run(encoder.inputs), data.history_length, course.rng)
+    history = Part(file, RETRIEVAL, HISTORY_ENCODER, made[HISTORY_ENCODER], example)
     _check_history(history, vectors.shape[1])
     exported = encoder.export(course.folder, material.schema) + history.export(course.folder, material.schema)
     course.progress.advance()
@@ -80,18 +76,6 @@ class OwnHistory(nn.Module):
             users = self(before.flatten(0, 1), shown.flatten(0, 1))
             parts.append(users.reshape(*before.shape[:2], *users.shape[1:]))
         return torch.cat(parts)
-
-
-def _checked_vectors(encoder: Part, data: RetrievalData) -> Tensor:
-    vectors = in_chunks(encoder, data.items, ITEMS_AT_ONCE)
-    count = len(data.items["index"])
-    encoder.check_shape(vectors, f"one vector [d] per item: ({count}, d)", fits=vectors.shape[:-1] == (count,))
-    encoder.check_finite(vectors, "for an item of this dataset")
-    few = {name: values[:1] for name, values in data.items.items()}
-    encoder.check_same(
-        encoder.run(few), vectors[:1], "gives an item another vector alone than among others", "let it see one item at a time"
-    )
-    return vectors
 
 
 def _check_history(history: Part, width: int) -> None:
