@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from banquet.training.own import RankingData, RetrievalData
 
 WIDTH = 64
-EPOCHS = 8
+RETRIEVAL_EPOCHS = 8
+RANKING_EPOCHS = 2  # there are few clicks to learn a correction from
 
 
 class ItemEncoder(nn.Module):
@@ -48,7 +49,7 @@ def retrieval(data: RetrievalData) -> dict[str, nn.Module]:
     items, users = ItemEncoder(data), HistoryEncoder()
     optimizer = torch.optim.Adam([*items.parameters(), *users.parameters()], lr=4e-3)
     rng = np.random.default_rng(data.seed)
-    for epoch in range(EPOCHS):
+    for epoch in range(RETRIEVAL_EPOCHS):
         for rows, following in data.windows(rng, size=16):
             vectors = items(data.items["index"])
             history, _ = data.histories(vectors, rows)
@@ -57,7 +58,7 @@ def retrieval(data: RetrievalData) -> dict[str, nn.Module]:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        data.note(f"epoch {epoch + 1}/{EPOCHS} loss {loss.item():.3f}")
+        data.note(f"epoch {epoch + 1}/{RETRIEVAL_EPOCHS} loss {loss.item():.3f}")
     return {"item_encoder": items, "history_encoder": users}
 
 
@@ -96,11 +97,11 @@ def ranking(data: RankingData) -> dict[str, nn.Module]:
     items, ranker = RankerItems(data), Ranker(data)
     optimizer = torch.optim.Adam([*items.parameters(), *ranker.parameters()], lr=1e-3, weight_decay=1e-5)
     rng = np.random.default_rng(data.seed)
-    for epoch in range(EPOCHS):
+    for epoch in range(RANKING_EPOCHS):
         for batch in data.examples(rng, size=64):
             loss = batch.loss(items, ranker)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        data.note(f"epoch {epoch + 1}/{EPOCHS} loss {loss.item():.3f}")
+        data.note(f"epoch {epoch + 1}/{RANKING_EPOCHS} loss {loss.item():.3f}")
     return {"ranker_items": items, "ranker": ranker}
