@@ -45,7 +45,8 @@ class Called(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         output: Tensor = self.module(**dict(zip(self.names, inputs, strict=True)))
-        return output
+        # In ONNX an input that is handed on as it came cannot have the output's name.
+        return output.clone() if any(output is each for each in inputs) else output
 
 
 class AtFullLength(nn.Module):
