@@ -226,7 +226,8 @@ def test_a_gpus_engines_come_first_and_their_failure_is_told(folder, monkeypatch
 
     monkeypatch.setattr("handlers.engines.tensorrt.TensorRtEngine.load", fail)
     monkeypatch.setattr("handlers.engines.inductor.InductorEngine.load", fail)
-    loaded = choose(ReleaseFiles(folder, GRAPHS), GRAPHS, device=torch.device("cuda"))
+    with caplog.at_level(logging.WARNING):
+        loaded = choose(ReleaseFiles(folder, GRAPHS), GRAPHS, device=torch.device("cuda"))
     assert tried == ["tensorrt", "inductor"]
     assert (loaded.backend, loaded.instead_of) == ("onnxruntime", "tensorrt")
     assert "cannot run on tensorrt: not today" in caplog.text
