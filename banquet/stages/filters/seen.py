@@ -19,4 +19,10 @@ class Seen:
     name = "seen"
 
     def keep(self, query: Query, candidates: Candidates) -> Mask:
-        return np.isin(candidates.rows, seen_rows(query), invert=True)
+        seen = np.sort(seen_rows(query))
+        if not len(seen):
+            return np.ones(len(candidates), np.bool_)
+        # `np.isin` takes thrice as long for so few.
+        places = np.searchsorted(seen, candidates.rows)
+        unseen: Mask = seen[np.minimum(places, len(seen) - 1)] != candidates.rows
+        return unseen
