@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from prometheus_client import REGISTRY, start_http_server
 
 from banquet.api.admission import Admission
@@ -21,7 +21,7 @@ from banquet.api.feedback import Feedback
 from banquet.api.limits import TRANSPORT_MESSAGE_BYTES
 from banquet.api.operations import Operations
 from banquet.api.recommendation import Recommendation
-from banquet.api.status import ErrorsToStatus
+from banquet.api.status import Guard, Methods
 from banquet.app.feature_metrics import FeaturePlane
 from banquet.app.logs import log_to_stderr
 from banquet.app.privacy import pseudonyms_in_force
@@ -69,25 +69,26 @@ async def serve(settings: Settings, index: int) -> None:
 
 def _server(settings: Settings, parts: Parts) -> tuple[grpc.aio.Server, Readiness]:
     server = grpc.aio.server(
-        interceptors=[ErrorsToStatus(Admission(settings.max_concurrent, "calls"), Admission(settings.max_streams, "streams"))],
         options=[
             ("grpc.so_reuseport", 1),
             ("grpc.max_receive_message_length", TRANSPORT_MESSAGE_BYTES),
             ("grpc.max_metadata_size", 16 * 1024),
         ],
     )
+    guard = Guard(Admission(settings.max_concurrent, "calls"), Admission(settings.max_streams, "streams"))
+    guarded, free = Methods(server, guard), Methods(server)
     checker = health.aio.HealthServicer()
     readiness = Readiness(parts.checks, parts.canaries, checker, ["", *SERVICES])
     recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server(
-        Recommendation(parts.releases, parts.catalogue, settings.max_latency_ms / 1e3), server
+        Recommendation(parts.releases, parts.catalogue, settings.max_latency_ms / 1e3), guarded
     )
-    feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(Feedback(parts.events, parts.releases.count), server)
+    feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(Feedback(parts.events, parts.releases.count), guarded)
     operations_pb2_grpc.add_OperationsServiceServicer_to_server(
-        Operations(lambda: readiness.condition, parts.catalogue, parts.releases.served, parts.erasures), server
+        Operations(lambda: readiness.condition, parts.catalogue, parts.releases.served, parts.erasures), guarded
     )
-    health_pb2_grpc.add_HealthServicer_to_server(checker, server)
+    health_pb2_grpc.add_HealthServicer_to_server(checker, free)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
-    reflection.enable_server_reflection(names, server)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), free)
     server.add_insecure_port(settings.address)
     return server, readiness
 

@@ -10,7 +10,7 @@ import pytest
 
 from banquet.api.admission import Admission
 from banquet.api.feedback import Feedback
-from banquet.api.status import ErrorsToStatus
+from banquet.api.status import Guard, Methods
 from banquet.feedback.event_log import FileEventLog
 from banquet.feedback.events import decode
 from banquet.v1 import feedback_pb2 as pb
@@ -20,8 +20,10 @@ from banquet.v1 import feedback_pb2_grpc as rpc
 @pytest.fixture
 async def stub(tmp_path: Path) -> AsyncIterator[rpc.FeedbackServiceStub]:
     log = FileEventLog(tmp_path)
-    server = grpc.aio.server(interceptors=[ErrorsToStatus(Admission(8, "calls"), Admission(1, "streams"))])
-    rpc.add_FeedbackServiceServicer_to_server(Feedback(log), server)
+    server = grpc.aio.server()
+    rpc.add_FeedbackServiceServicer_to_server(
+        Feedback(log), Methods(server, Guard(Admission(8, "calls"), Admission(1, "streams")))
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

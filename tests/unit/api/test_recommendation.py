@@ -9,7 +9,7 @@ import pytest
 from banquet.api.admission import Admission
 from banquet.api.limits import TRANSPORT_MESSAGE_BYTES
 from banquet.api.recommendation import Recommendation
-from banquet.api.status import ErrorsToStatus
+from banquet.api.status import Guard, Methods
 from banquet.core.pipeline import Pipeline
 from banquet.core.query import UserFeatures
 from banquet.stages.filters.attributes import Attributes
@@ -24,6 +24,10 @@ SINK = FakeSink()
 USERS = FakeUsers({"u1": UserFeatures("u1", {}, ("i1",), found=True)})
 
 
+def guarded(server: grpc.aio.Server) -> Methods:
+    return Methods(server, Guard(Admission(8, "calls"), Admission(1, "streams")))
+
+
 @pytest.fixture
 async def stub() -> AsyncIterator[rpc.RecommendationServiceStub]:
     users = USERS
@@ -31,12 +35,9 @@ async def stub() -> AsyncIterator[rpc.RecommendationServiceStub]:
     rank = Pipeline("rank", users, [Given()], None, [], FakeScorer(), TopK())
     similar = Pipeline("similar", None, [Popular(10)], None, [], None, TopK())
     catalogue = make_catalogue()
-    server = grpc.aio.server(
-        interceptors=[ErrorsToStatus(Admission(8, "calls"), Admission(1, "streams"))],
-        options=[("grpc.max_receive_message_length", TRANSPORT_MESSAGE_BYTES)],
-    )
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", TRANSPORT_MESSAGE_BYTES)])
     releases = OneRelease({"home": home}, rank, similar)
-    rpc.add_RecommendationServiceServicer_to_server(Recommendation(releases, lambda: catalogue, 0.5), server)
+    rpc.add_RecommendationServiceServicer_to_server(Recommendation(releases, lambda: catalogue, 0.5), guarded(server))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -128,8 +129,8 @@ async def test_bad_requests_name_field_value_and_range(
 async def test_a_catalogue_that_is_not_there_yet_is_unavailable() -> None:
     """Before the first catalogue there is nothing to answer with; the caller may try again."""
     service = Recommendation(OneRelease({}, None, None), lambda: None, 0.5)
-    server = grpc.aio.server(interceptors=[ErrorsToStatus(Admission(8, "calls"), Admission(1, "streams"))])
-    rpc.add_RecommendationServiceServicer_to_server(service, server)
+    server = grpc.aio.server()
+    rpc.add_RecommendationServiceServicer_to_server(service, guarded(server))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
