@@ -48,8 +48,13 @@ class Candidates:
 
     def take(self, picks: Mask | NDArray[np.intp]) -> Candidates:
         """Those at the positions (or where the mask holds), in that order."""
-        return replace(
-            self, rows=self.rows[picks], scores=self.scores[picks], sources=self.sources[picks], ranking=self.ranking[picks]
+        return Candidates(
+            self.rows[picks],
+            self.scores[picks],
+            self.sources[picks],
+            self.source_names,
+            self.ranking[picks],
+            self.user_vector,
         )
 
     def ranked(self, ranking: Scores) -> Candidates:
@@ -58,9 +63,13 @@ class Candidates:
     def source_of(self, position: int) -> str:
         return self.source_names[int(self.sources[position])]
 
-    def in_order(self) -> NDArray[np.intp]:
-        """Positions, best first: by ranking score, then those without one in the order they came."""
-        return np.argsort(np.where(np.isnan(self.ranking), np.inf, -self.ranking), kind="stable")
+    def in_order(self, most: int | None = None) -> NDArray[np.intp]:
+        """Positions, best first, all or so many: by ranking score, then those without one in the order they came."""
+        keys = np.where(np.isnan(self.ranking), np.inf, -self.ranking)
+        if most is None or most >= len(keys):
+            return np.argsort(keys, kind="stable")
+        among = np.flatnonzero(keys <= np.partition(keys, most)[most])
+        return among[np.argsort(keys[among], kind="stable")[:most]]
 
 
 def joined(parts: Sequence[Candidates]) -> Candidates:

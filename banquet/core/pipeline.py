@@ -110,7 +110,7 @@ class _Course:
         for stage in filters:
             if len(candidates):
                 mask = self._try(stage.name, lambda stage=stage, held=candidates: stage.keep(self.query, held))  # type: ignore[misc]
-                candidates = candidates if mask is None else candidates.take(mask)
+                candidates = candidates if mask is None or mask.all() else candidates.take(mask)
         return candidates
 
     async def rank(self, scorer: Scorer, candidates: Candidates) -> Candidates:
@@ -123,7 +123,7 @@ class _Course:
     def answer(self, candidates: Candidates, selector: Selector) -> Answer:
         selection = self._try(selector.name, lambda: selector.select(self.query, candidates))
         if selection is None:
-            selection = Selection(candidates.in_order()[: self.query.limit])
+            selection = Selection(candidates.in_order(self.query.limit))
         picks = candidates.take(selection.picks)
         elapsed_ms = (time.perf_counter() - self._began_s) * 1e3
         return Answer(self.query, picks, candidates, selection, self._degradations, self._timings, elapsed_ms)

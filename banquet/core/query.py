@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from banquet.core.candidates import Rows
     from banquet.core.catalogue import Catalogue
     from banquet.core.deadline import Deadline
 
@@ -46,7 +50,7 @@ class UserFeatures:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Query:
     """One request on its way through a pipeline; every stage gets the same one.
 
@@ -67,6 +71,19 @@ class Query:
     explain: bool = False
     context: Mapping[str, str] = field(default_factory=dict)
     user: UserFeatures = field(default_factory=lambda: UserFeatures(""))
+
+    @cached_property
+    def history_rows(self) -> Rows:
+        """The row of each item of the user's history, newest first; -1 for those that have left the catalogue."""
+        return self.catalogue.rows_of(self.user.history)
+
+    @cached_property
+    def seen_rows(self) -> Rows:
+        """Rows that must not come back, rising: the history, the caller's exclusions and the item on the page."""
+        rows = self.history_rows
+        if self.exclude_item_ids or self.item_id:
+            rows = np.concatenate([rows, self.catalogue.rows_of([*self.exclude_item_ids, self.item_id])])
+        return np.sort(rows[rows >= 0])
 
     def with_user(self, user: UserFeatures) -> Query:
         return replace(self, user=user)

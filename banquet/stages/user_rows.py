@@ -13,19 +13,13 @@ if TYPE_CHECKING:
 
 def history_rows(query: Query, length: int) -> Rows:
     """The user's last items as catalogue rows, oldest first; items that have left the catalogue are left out."""
-    rows = query.catalogue.rows_of(query.user.history[:length])
+    rows = query.history_rows[:length]
     return np.ascontiguousarray(rows[rows >= 0][::-1])
-
-
-def seen_rows(query: Query) -> Rows:
-    """Rows that must not come back: the history, the caller's exclusions and the item on the page."""
-    rows = query.catalogue.rows_of([*query.user.history, *query.exclude_item_ids, query.item_id])
-    return rows[rows >= 0]
 
 
 def allowed(query: Query, rows: Rows) -> Mask:
     """Which of some rows the query's exclusions, history and attribute filters leave, bool [len(rows)]."""
-    mask = np.isin(rows, seen_rows(query), invert=True)
+    mask = np.isin(rows, query.seen_rows, invert=True)
     for wanted in query.filters:
         mask &= query.catalogue.holds(wanted.attribute, wanted.values, rows)
     return mask

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import StageFailed
 from banquet.features.stores.cells import NOTHING
+from banquet.features.stores.side_thread import SideThread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,18 +40,18 @@ class SqliteCells:
     def __init__(self, file: Path, busy_timeout_s: float = 0.05) -> None:
         self._file = file
         self._busy_timeout_s = busy_timeout_s
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="user-reads")
+        self._thread = SideThread("user-reads")
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
 
     async def fetch(
         self, project: str, parts: Sequence[Part], keys: Sequence[Sequence[bytes]]
     ) -> list[list[StoredRow | StageFailed]]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._fetch, project, parts, keys)
+        return await self._thread.run(partial(self._fetch, project, parts, keys))
 
     async def aclose(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
-        self._thread.shutdown(wait=False)
+        await self._thread.run(self._disconnect)
+        self._thread.close()
 
     def _fetch(self, project: str, parts: Sequence[Part], keys: Sequence[Sequence[bytes]]) -> list[list[StoredRow | StageFailed]]:
         try:

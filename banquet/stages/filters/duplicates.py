@@ -17,6 +17,9 @@ class Duplicates:
     name = "duplicates"
 
     def keep(self, query: Query, candidates: Candidates) -> Mask:  # noqa: ARG002 - the port of every filter
+        rising = np.sort(candidates.rows)
+        if (rising[1:] != rising[:-1]).all():
+            return np.ones(len(candidates), np.bool_)
         mask = np.zeros(len(candidates), np.bool_)
         mask[np.unique(candidates.rows, return_index=True)[1]] = True
         return mask

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from banquet.stages.user_rows import seen_rows
-
 if TYPE_CHECKING:
     from banquet.core.candidates import Candidates, Mask
     from banquet.core.query import Query
@@ -19,7 +17,7 @@ class Seen:
     name = "seen"
 
     def keep(self, query: Query, candidates: Candidates) -> Mask:
-        seen = np.sort(seen_rows(query))
+        seen = query.seen_rows
         if not len(seen):
             return np.ones(len(candidates), np.bool_)
         # `np.isin` takes thrice as long for so few.

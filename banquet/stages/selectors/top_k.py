@@ -17,4 +17,4 @@ class TopK:
     name = "top_k"
 
     def select(self, query: Query, candidates: Candidates) -> Selection:
-        return Selection(candidates.in_order()[: query.limit])
+        return Selection(candidates.in_order(query.limit))

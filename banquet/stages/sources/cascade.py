@@ -9,7 +9,7 @@ import numpy as np
 from banquet.core.candidates import Candidates
 from banquet.core.errors import StageFailed
 from banquet.core.stages import Found, ModelJob
-from banquet.stages.user_rows import history_rows, seen_rows
+from banquet.stages.user_rows import history_rows
 
 if TYPE_CHECKING:
     from banquet.core.query import Query
@@ -34,7 +34,7 @@ class Cascade:
         user = self._schema.encode_user(query.user.values)
         arrays = {
             "history": history,
-            "seen": seen_rows(query),
+            "seen": query.seen_rows,
             "limit": np.array([self._limit], np.int32),
             "user_categories": user.categories,
             "user_numbers": user.numbers,

@@ -9,7 +9,7 @@ import numpy as np
 from banquet.core.candidates import Candidates
 from banquet.core.errors import StageFailed
 from banquet.core.stages import Found, ModelJob
-from banquet.stages.user_rows import history_rows, seen_rows
+from banquet.stages.user_rows import history_rows
 
 if TYPE_CHECKING:
     from banquet.core.query import Query
@@ -30,7 +30,7 @@ class Retrieval:
         history = history_rows(query, self._history_length)
         if not len(history):
             raise StageFailed("empty_history")
-        arrays = {"history": history, "seen": seen_rows(query), "limit": np.array([self._limit], np.int32)}
+        arrays = {"history": history, "seen": query.seen_rows, "limit": np.array([self._limit], np.int32)}
         answer = await self._models.predict(ModelJob("retrieval", query.catalogue.version, arrays), query.deadline.remaining_s())
         found = answer.arrays
         candidates = Candidates.of(self.name, found["rows"], found["scores"], user_vector=found["user_vector"])

@@ -34,3 +34,11 @@ def test_the_first_user_vector_stays() -> None:
     rows = np.array([1], np.int32)
     with_vector = Candidates.of("retrieval", rows, rows.astype(np.float32), user_vector=vector)
     assert joined([some("similar", rows), with_vector]).user_vector is vector
+
+
+@given(st.lists(st.sampled_from([np.nan, -1.0, -0.0, 0.0, 0.5, np.inf]), max_size=12), st.integers(0, 14))
+def test_the_first_few_are_those_of_the_whole_order(ranking: list[float], most: int) -> None:
+    """However many are asked for, whatever is equal or not ranked."""
+    rows = np.arange(len(ranking), dtype=np.int32)
+    candidates = some("s", rows).ranked(np.array(ranking, np.float32))
+    assert candidates.in_order(most).tolist() == candidates.in_order().tolist()[:most]
