@@ -30,6 +30,8 @@ BETWEEN_S = 0.37
 
 def cases(store: str, work: Path) -> list[Case]:
     """Redis: anyone's push. SQLite: pushes that pass through Banquet, and those of others, which a rescan finds."""
+    # Nothing may lie there before: a catalogue of the other store would show its pushes at once.
+    work = work / f"items_{store}"
     catalogue = work / "catalogue"
     with big_store(store, work) as big:
         fill(big, ITEMS, 1, catalogue)
@@ -77,14 +79,15 @@ def following(repo: FeatureRepo, catalogue: Path) -> Iterator[tuple[CatalogueFol
 
 
 def _measure(follower: CatalogueFollower, push: Callable[[int, int], None], times: int, first: int = 0) -> list[float]:
-    """Milliseconds from the write's return to the new value in the reader's catalogue, for each of some pushes."""
+    """Milliseconds from before the write to the new value in the reader's catalogue, for each of some pushes."""
     took_ms = []
     for number in range(first, first + times):
         # Not in step with anyone's looks.
         time.sleep(BETWEEN_S)
         item, count = number * 4999 % ITEMS, 5_000 + number
-        push(item, count)
+        assert _count(follower, item) != count, f"{item_id(item)} has what is about to be pushed"
         began_s = time.perf_counter()
+        push(item, count)
         while _count(follower, item) != count:
             if time.perf_counter() - began_s > PATIENCE_S:
                 current = follower.current()

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import uvloop
 
 from banquet.core.catalogue import Catalogue
 from banquet.features.catalogue.catalogue_builder import CatalogueBuilder
@@ -42,7 +43,8 @@ OUR_CALLS_EACH = 40
 def cases(store: str, work: Path) -> list[Case]:
     """Rows 1 to 3 of the issue's table."""
     with project(store, work / f"reads_{store}") as made:
-        return asyncio.run(_cases(store, made))
+        # The loop that a gateway runs on.
+        return uvloop.run(_cases(store, made))
 
 
 async def _cases(store: str, made: Project) -> list[Case]:
