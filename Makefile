@@ -47,7 +47,7 @@ lint: $(READY) protos ## Check protos, generated code, style, types and layers
 
 # Most tests wait for processes; two at once keep both cores of a small machine busy, in the order of the folders.
 test: $(READY) ## Run every test (real Feast, Redis, TorchServe and gRPC)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-quick: $(READY) ## Run the unit tests alone
 	$(BIN)/python -m pytest tests/unit

@@ -33,6 +33,7 @@ class Between:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
         self._behind = socket.with_name(f"{socket.name}.behind")
+        self._front = socket.with_name(f"{socket.name}.front")
         self._own: int | None = None
         self._listener: asyncio.Server | None = None
         self._last_request = b""
@@ -64,12 +65,14 @@ class Between:
             await asyncio.sleep(LOOK_S)
 
     async def _step_between(self) -> None:
-        """A bound socket may be renamed; whoever connects by its old name finds us."""
-        self._socket.rename(self._behind)
+        """A bound socket may have another name: at every moment somebody listens to the old one."""
         if self._listener is not None:
             self._listener.close()
-        self._listener = await asyncio.start_unix_server(self._pass_on, self._socket)
-        self._own = self._socket.stat().st_ino
+        self._listener = await asyncio.start_unix_server(self._pass_on, self._front)
+        self._own = self._front.stat().st_ino
+        self._behind.unlink(missing_ok=True)
+        self._behind.hardlink_to(self._socket)
+        self._front.replace(self._socket)
 
     def _turn_flood(self) -> None:
         if self.manner == "full":

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-HERE = Path(__file__).parent
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Processes side by side whose threads spin for each other's cores take many times as long.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(_group(item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not everybody who tests has it
 
+    class ByFolder(LoadScopeScheduling):
+        """Gives a process `tests/e2e`, or `tests/unit/core`, as a whole."""
 
-def _group(file: Path) -> str:
-    """`integration/features`; all of `e2e`, which has one folder."""
-    return "/".join(file.relative_to(HERE).parent.parts[:2])
+        def _split_scope(self, nodeid: str) -> str:
+            return "/".join(PurePosixPath(nodeid.partition("::")[0]).parent.parts[:3])
+
+    return ByFolder(config, log)
