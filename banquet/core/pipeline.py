@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 # What the rest of the way to the caller takes: no awaited stage may eat it. Longer deadlines can spare more for a busy machine.
 REPLY_RESERVE_S = 0.003
 REPLY_SHARE = 0.05
+_NO_MODEL = ModelRun()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ class _Course:
         self.miss(stage, "internal_error")
 
     def _note(self, stage: str, began_s: float, result: object) -> None:
-        run = ModelRun()
+        run = _NO_MODEL
         if isinstance(result, (Found, Scored)):
             run = result.run
             for reason in result.notes:

@@ -39,6 +39,13 @@ _DICTIONARY = [
     "degradations.list.element.stage",
     "degradations.list.element.reason",
 ]
+# What is worth squeezing. The bits of scores look like chance: an eighth of the size would take a quarter of the time of writing.
+_SQUEEZED = [
+    "request_id",
+    "user_id",
+    "history.list.element",
+    *(f"candidates.list.element.{name}" for name in ("item_id", "source", "rank", "propensity", "position")),
+]
 _STATISTICS = ["time", "user_id", "request_id"]
 
 
@@ -110,8 +117,8 @@ def write_parquet(place: Path, row_groups: Iterable[pa.Table]) -> int:
                 writer = writer or pq.ParquetWriter(
                     file,
                     rows.schema,
-                    compression="zstd",
-                    compression_level=1,
+                    compression=dict.fromkeys(_SQUEEZED, "zstd"),
+                    compression_level=dict.fromkeys(_SQUEEZED, 1),
                     use_dictionary=_DICTIONARY,
                     write_statistics=_STATISTICS,
                     store_schema=False,
