@@ -13,19 +13,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feast import FeatureStore
-from feast.repo_config import load_repo_config
-from feast.repo_operations import apply_total
-
 from banquet.core.errors import BadSettings
+from banquet.core.left_out import left_out
 from banquet.features.atomic import write_text
 from banquet.features.offline.replace_sqlite import forget_absent, let_readers_in
 from banquet.features.project.definitions import DEFINITIONS_FILE
 from banquet.features.project.layout import LAYOUT_FILE, registry_token
 from banquet.features.project.materializations import write_materializations
-from banquet.features.project.registry import definitions_of
-from banquet.features.project.registry_layout import layout_of
 from banquet.features.project.repo import FeatureRepo, OtherStore, RedisStore, SqliteStore
+
+# Feast imports torch where there is one: a second and 180 MB, for training loops that nobody runs here.
+with left_out("torch"):
+    from feast import FeatureStore
+    from feast.repo_config import load_repo_config
+    from feast.repo_operations import apply_total
+
+    from banquet.features.project.registry import definitions_of
+    from banquet.features.project.registry_layout import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from importlib.abc import MetaPathFinder
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+
+from banquet.core.left_out import left_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,26 +36,13 @@ class Taken(NamedTuple):
     began_us: int
 
 
-class _NoPandas(MetaPathFinder):
-    """Lets nobody import pandas."""
-
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002 - the import system's
-        if fullname == "pandas":
-            raise ImportError(fullname)
-
-
 def keep_pandas_out() -> None:
     """Make Arrow's one search for pandas find nothing: at its first value it would load 40 MB, for 0.3 s, that nobody here needs.
 
     Where pandas was loaded already nothing changes, and `to_pandas` finds it later all the same.
     """
-    if "pandas" not in sys.modules:
-        nobody = _NoPandas()
-        sys.meta_path.insert(0, nobody)
-        try:
-            pa.array([0])
-        finally:
-            sys.meta_path.remove(nobody)
+    with left_out("pandas"):
+        pa.array([0])
 
 
 def rows_of(taken: Sequence[Taken], types: Types, name_user: Callable[[str], str] = str) -> pa.Table:
