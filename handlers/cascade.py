@@ -23,10 +23,11 @@ class CascadeHandler:
     """Finds the best items for each query of a job and scores them with the ranking model; the order stays the retrieval's.
 
     history [B, L], seen [B, S], limit [B, 1], user_categories [B, Uc], user_numbers [B, Un] -> rows int32 [B, K], retrieval
-    scores float32 [B, K], ranking float32 [B, K], user_vector float32 [B, M * d].
+    scores float32 [B, K], ranking float32 [B, K], user_vector float32 [B, M * d]. With allowed, int32 [B, ceil(N / 32)], only
+    rows whose bits are set in it are found.
     """
 
-    inputs: tuple[str, ...] = ("history", "seen", "limit", "user_categories", "user_numbers")
+    inputs: tuple[str, ...] = ("history", "seen", "limit", "allowed", "user_categories", "user_numbers")
 
     def initialize(self, context: Context) -> None:
         graphs = ("item_encoder", "history_encoder", "ranker_items", "ranker")
@@ -43,7 +44,7 @@ class CascadeHandler:
     def predict(self, job: Job, items: ResidentItems) -> dict[str, NDArray[Any]]:
         history = history_slots(items, job["history"])
         user_vectors = self._retriever.user_vectors(items, history)
-        slots, scores = self._retriever.best(items, user_vectors, job["seen"], job["limit"])
+        slots, scores = self._retriever.best(items, user_vectors, job["seen"], job["limit"], job.arrays.get("allowed"))
         ranking = self._ranker.scores(items, history, job.arrays, slots, scores.nan_to_num())
         return {
             "rows": items.rows_of(slots),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from banquet.wire.bits import unpack_bits
 from handlers.changes import changed_rows, rows_before
 from handlers.tables import Tables
 
@@ -58,6 +59,13 @@ class ResidentItems:
     def slots_of(self, rows: NDArray[np.int32]) -> Tensor:
         """Where the lines of some rows are, int64 of their shape; 0 for row -1."""
         return self.slots.take(torch.from_numpy(rows.astype(np.int64)).to(self.device))
+
+    def slots_allowed(self, words: NDArray[np.int32]) -> list[Tensor]:
+        """The slots that may be found and whose rows' bits are set in `words` [B, ceil(N / 32)]: int64 [n] of each query."""
+        allowed, available = unpack_bits(words, len(self)), self.catalogue.columns.get("available")
+        if available is not None:
+            allowed &= available.values != 0
+        return [self.slots.take(torch.from_numpy(np.flatnonzero(its)).to(self.device)) for its in allowed]
 
     def rows_of(self, slots: Tensor) -> NDArray[np.int32]:
         """Whose lines some slots are; -1 for slot 0."""

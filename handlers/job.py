@@ -36,17 +36,18 @@ class JobRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """An array a job must hold: [B, columns]; any number of columns when None, but `at_most` so many."""
+    """An array a job must hold, unless it is `optional`: [B, columns]; any number of columns when None, but `at_most` so many."""
 
     name: str
     dtype: type[np.int32 | np.float32]
     columns: int | None = None
     at_most: int = MAX_CELLS
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Arrays by input name, all [B, ...], and the catalogue version their rows belong to."""
+    """Arrays by input name, all [B, ...], and the catalogue version their rows belong to; optional ones may be missing."""
 
     catalogue: str
     arrays: Mapping[str, Array]
@@ -66,7 +67,7 @@ def decode(request: Mapping[str, object], inputs: Sequence[Input]) -> Job:
         raise JobRefused("model_error", str(error)) from error
     if "catalogue" not in metadata:
         raise JobRefused("model_error", "the metadata has no 'catalogue', the version the rows belong to")
-    checked = {wanted.name: _checked(arrays, wanted) for wanted in inputs}
+    checked = {wanted.name: _checked(arrays, wanted) for wanted in inputs if wanted.name in arrays or not wanted.optional}
     queries = {len(array) for array in checked.values()}
     if len(queries) != 1 or not 0 < max(queries) <= MAX_QUERIES:
         raise JobRefused("model_error", f"arrays hold {sorted(queries)} queries; want one number for all, 1 to {MAX_QUERIES}")

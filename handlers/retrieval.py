@@ -22,10 +22,11 @@ class RetrievalHandler:
     """Finds the best items for each query of a job.
 
     history [B, L], seen [B, S], limit [B, 1] -> rows int32 [B, K] best first, scores float32 [B, K], user_vector float32
-    [B, M * d], the M vectors that the history encoder gives of a user.
+    [B, M * d], the M vectors that the history encoder gives of a user. With allowed, int32 [B, ceil(N / 32)], only rows whose
+    bits are set in it are found.
     """
 
-    inputs: tuple[str, ...] = ("history", "seen", "limit")
+    inputs: tuple[str, ...] = ("history", "seen", "limit", "allowed")
 
     def initialize(self, context: Context) -> None:
         self.work(Worker.of_archive(context, graphs=("item_encoder", "history_encoder"), inputs=self.inputs))
@@ -39,7 +40,7 @@ class RetrievalHandler:
 
     def predict(self, job: Job, items: ResidentItems) -> dict[str, NDArray[Any]]:
         user_vectors = self._retriever.user_vectors(items, history_slots(items, job["history"]))
-        slots, scores = self._retriever.best(items, user_vectors, job["seen"], job["limit"])
+        slots, scores = self._retriever.best(items, user_vectors, job["seen"], job["limit"], job.arrays.get("allowed"))
         return {
             "rows": items.rows_of(slots),
             "scores": scores.cpu().numpy(),

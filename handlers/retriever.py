@@ -32,14 +32,22 @@ class Retriever:
         return vectors.reshape(len(vectors), -1, items.vectors.shape[1]) * mask.any(1)[:, None, None]
 
     def best(
-        self, items: ResidentItems, user_vectors: Tensor, seen: NDArray[np.int32], limits: NDArray[np.int32]
+        self,
+        items: ResidentItems,
+        user_vectors: Tensor,
+        seen: NDArray[np.int32],
+        limits: NDArray[np.int32],
+        words: NDArray[np.int32] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The slots of the `limits` [B, 1] best items per user and their scores, [B, K], best first, then 0 and NaN.
 
-        Left out are rows in `seen` [B, S] and items not available; a user with nothing but zeros has no best.
+        Left out are rows in `seen` [B, S], items not available and, where there are `words`, rows whose bits are not set in
+        them; a user with nothing but zeros has no best.
         """
-        k = int(np.clip(limits.max(), 0, len(items)))
-        slots, scores = self._indexes.of(items).best(items, user_vectors, items.slots_of(seen), k)
+        allowed = None if words is None else items.slots_allowed(words)
+        most = len(items) if allowed is None else max(map(len, allowed))
+        k = int(np.clip(limits.max(), 0, most))
+        slots, scores = self._indexes.of(items).best(items, user_vectors, items.slots_of(seen), k, allowed)
         wanted = user_vectors.flatten(1).any(1, keepdim=True) & (scores > -torch.inf)
         if (limits < k).any():
             wanted &= torch.from_numpy(np.arange(k) < limits).to(items.device)

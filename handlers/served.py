@@ -74,6 +74,7 @@ def _inputs(release: ReleaseFiles) -> list[Input]:
     return [
         Input("history", np.int32, at_most=schema.history_length),
         Input("seen", np.int32),
+        Input("allowed", np.int32, optional=True),
         Input("limit", np.int32, columns=1),
         Input("user_categories", np.int32, columns=kinds.count("category")),
         Input("user_numbers", np.float32, columns=kinds.count("number")),

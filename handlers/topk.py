@@ -19,7 +19,7 @@ SAMPLE = 4096
 
 def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Columns and values of the best k per row of [B, N], k <= N, best first: two tensors [B, k]."""
-    if scores.device.type != "cpu" or scores.shape[1] <= FEW:
+    if scores.device.type != "cpu" or scores.shape[1] <= FEW or not k:
         values, columns = torch.topk(scores, k, dim=1)
         return columns, values
     columns = torch.from_numpy(np.stack([_best(row, k) for row in scores.numpy()]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from banquet.wire.bits import words_of
 from handlers.engines.choice import AUTO
 from handlers.engines.precision import FP32, PRECISIONS
 from handlers.job import MAX_CELLS, JobRefused, check_rows, decode, encode, encode_refusal
@@ -113,6 +114,13 @@ class Worker:
         for name in ("history", "seen", "rows"):
             if name in job.arrays:
                 check_rows(name, job[name], len(items))
+        allowed = job.arrays.get("allowed")
+        if allowed is not None and allowed.shape[1] != words_of(len(items)):
+            raise JobRefused(
+                "model_error",
+                f"array 'allowed' has {allowed.shape[1]} words per query; the catalogue's {len(items)} items take"
+                f" {words_of(len(items))}",
+            )
         limit = job.arrays.get("limit")
         if limit is not None and min(int(limit.max()), len(items)) * len(limit) > MAX_CELLS:
             raise JobRefused(

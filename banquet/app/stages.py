@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from banquet.app.placements import MmrSettings
 from banquet.core.pipeline import Pipeline
+from banquet.stages.filter_bits import FilterBits
 from banquet.stages.filters.attributes import Attributes
 from banquet.stages.filters.available import Available
 from banquet.stages.filters.duplicates import Duplicates
@@ -47,6 +48,7 @@ class Stages:
     vectors: ItemVectors
     vector_size: int
     sinks: tuple[Sink, ...]
+    bits: FilterBits = field(default_factory=FilterBits)
 
     def pipeline(self, name: str, placement: PlacementSettings) -> Pipeline:
         return Pipeline(
@@ -73,9 +75,9 @@ class Stages:
     def source(self, source: SourceSettings) -> Source:
         match source.kind:
             case "cascade":
-                return Cascade(self.models, self.schema, source.limit)
+                return Cascade(self.models, self.schema, source.limit, self.bits)
             case "retrieval":
-                return Retrieval(self.models, source.limit, self.schema.history_length)
+                return Retrieval(self.models, source.limit, self.schema.history_length, self.bits)
             case "similar":
                 return Similar(self.vectors, source.limit)
             case "popular":

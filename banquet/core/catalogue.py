@@ -207,8 +207,8 @@ class Catalogue:
             return np.ones(len(self) if rows is None else len(rows), np.bool_)
         return (column.values if rows is None else column.values[rows]).astype(np.bool_)
 
-    def holds(self, name: str, values: Sequence[str], rows: Rows) -> Mask:
-        """Which of some rows hold one of the values (as text, or as a number) in a column, bool [len(rows)]."""
+    def holds(self, name: str, values: Sequence[str], rows: Rows | None = None) -> Mask:
+        """Which items (some rows, or all N) hold one of the values (as text, or as a number) in a column, bool."""
         column = self.column(name)
         wanted = set(values)
         held, owner = _cells_of(column, rows)
@@ -222,16 +222,19 @@ class Catalogue:
             )
             hits = np.isin(held, np.array([words[text] for text in wanted if text in words], np.int32))
         if owner is not None:
-            mask = np.zeros(len(rows), np.bool_)
+            mask = np.zeros(len(self) if rows is None else len(rows), np.bool_)
             mask[owner[hits]] = True
             return mask
         if column.absent is not None:
-            hits &= column.absent[rows] == 0
+            hits &= (column.absent if rows is None else column.absent[rows]) == 0
         return hits
 
 
-def _cells_of(column: Column, rows: Rows) -> tuple[NDArray[np.generic], NDArray[np.intp] | None]:
-    """What some rows hold, one behind the other, and the place in `rows` each belongs to; None when each holds one."""
+def _cells_of(column: Column, rows: Rows | None) -> tuple[NDArray[np.generic], NDArray[np.intp] | None]:
+    """What some rows (or all) hold, one behind the other, and the place in `rows` each belongs to; None when each holds one."""
+    if rows is None:
+        lengths = None if column.offsets is None else np.diff(column.offsets)
+        return column.values, None if lengths is None else np.repeat(np.arange(len(lengths)), lengths)
     if column.offsets is None:
         return column.values[rows], None
     begins = column.offsets[rows]

@@ -143,21 +143,28 @@ class Lane:
             self._in_flight -= 1
 
     def _take(self) -> list[_Waiting]:
-        """The oldest queries that fit into one call; those that expired or were cancelled are dropped here."""
+        """The oldest query and those like it that fit into one call; what expired or was cancelled is dropped here."""
         batch: list[_Waiting] = []
+        others: list[_Waiting] = []
         width = 0
         now_s = self._loop.time()
         while self._queue and len(batch) < self._limits.max_batch:
-            waiting = self._queue[0]
+            waiting = self._queue.popleft()
             if waiting.until_s <= now_s:
                 # Its alarm is late, as after something has held up the loop.
                 self._expire(waiting)
-            if not waiting.answer.done():
-                width = max(width, waiting.width)
-                if batch and (waiting.kind != batch[0].kind or width * (len(batch) + 1) > self._limits.max_cells):
-                    break
-                batch.append(waiting)
-            self._queue.popleft()
+            if waiting.answer.done():
+                continue
+            if batch and waiting.kind != batch[0].kind:
+                # As with filters and without: they keep their places, and neither makes the other's calls smaller.
+                others.append(waiting)
+                continue
+            width = max(width, waiting.width)
+            if batch and width * (len(batch) + 1) > self._limits.max_cells:
+                others.append(waiting)
+                break
+            batch.append(waiting)
+        self._queue.extendleft(reversed(others))
         return batch
 
     async def _send(self, batch: list[_Waiting]) -> None:

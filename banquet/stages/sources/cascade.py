@@ -14,6 +14,7 @@ from banquet.stages.user_rows import history_rows
 if TYPE_CHECKING:
     from banquet.core.query import Query
     from banquet.core.stages import ModelClient
+    from banquet.stages.filter_bits import FilterBits
     from banquet.wire.schema import FeatureSchema
 
 
@@ -22,10 +23,11 @@ class Cascade:
 
     name = "cascade"
 
-    def __init__(self, models: ModelClient, schema: FeatureSchema, limit: int) -> None:
+    def __init__(self, models: ModelClient, schema: FeatureSchema, limit: int, bits: FilterBits) -> None:
         self._models = models
         self._schema = schema
         self._limit = limit
+        self._bits = bits
 
     async def find(self, query: Query) -> Found:
         history = history_rows(query, self._schema.history_length)
@@ -39,6 +41,9 @@ class Cascade:
             "user_categories": user.categories,
             "user_numbers": user.numbers,
         }
+        allowed = await self._bits.of(query)
+        if allowed is not None:
+            arrays["allowed"] = allowed
         answer = await self._models.predict(ModelJob("cascade", query.catalogue.version, arrays), query.deadline.remaining_s())
         found = answer.arrays
         candidates = Candidates.of(

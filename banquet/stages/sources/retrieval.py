@@ -14,23 +14,28 @@ from banquet.stages.user_rows import history_rows
 if TYPE_CHECKING:
     from banquet.core.query import Query
     from banquet.core.stages import ModelClient
+    from banquet.stages.filter_bits import FilterBits
 
 
 class Retrieval:
-    """Exact top-k of the whole catalogue for the user's history, with the seen and excluded items masked out in the model."""
+    """The best of the whole catalogue for the user's history, without what was seen, excluded or does not meet the filters."""
 
     name = "retrieval"
 
-    def __init__(self, models: ModelClient, limit: int, history_length: int) -> None:
+    def __init__(self, models: ModelClient, limit: int, history_length: int, bits: FilterBits) -> None:
         self._models = models
         self._limit = limit
         self._history_length = history_length
+        self._bits = bits
 
     async def find(self, query: Query) -> Found:
         history = history_rows(query, self._history_length)
         if not len(history):
             raise StageFailed("empty_history")
         arrays = {"history": history, "seen": query.seen_rows, "limit": np.array([self._limit], np.int32)}
+        allowed = await self._bits.of(query)
+        if allowed is not None:
+            arrays["allowed"] = allowed
         answer = await self._models.predict(ModelJob("retrieval", query.catalogue.version, arrays), query.deadline.remaining_s())
         found = answer.arrays
         candidates = Candidates.of(self.name, found["rows"], found["scores"], user_vector=found["user_vector"])

@@ -7,6 +7,7 @@ from banquet.core.catalogue import Catalogue
 from banquet.core.errors import StageFailed
 from banquet.core.query import AttributeFilter, UserFeatures
 from banquet.stages import vectors as item_vectors
+from banquet.stages.filter_bits import FilterBits
 from banquet.stages.sources import popular, similar
 from banquet.stages.sources.cascade import Cascade
 from banquet.stages.sources.given import Given
@@ -43,7 +44,7 @@ async def test_retrieval_sends_the_history_oldest_first_and_everything_seen() ->
     """Items that left the catalogue are left out; exclusions and the page's item are masked too."""
     models = FakeModels()
     query = make_query(exclude_item_ids=("i7",), item_id="i8").with_user(KNOWN)
-    found = await Retrieval(models, limit=4, history_length=50).find(query)
+    found = await Retrieval(models, limit=4, history_length=50, bits=FilterBits()).find(query)
     arrays = models.jobs[0].arrays
     assert arrays["history"].tolist() == [5, 2]
     assert sorted(arrays["seen"].tolist()) == [2, 5, 7, 8]
@@ -51,7 +52,7 @@ async def test_retrieval_sends_the_history_oldest_first_and_everything_seen() ->
     assert found.candidates.user_vector is not None
 
 
-@pytest.mark.parametrize("kind", [lambda m: Retrieval(m, 4, 50), lambda m: Cascade(m, SCHEMA, 4)])
+@pytest.mark.parametrize("kind", [lambda m: Retrieval(m, 4, 50, FilterBits()), lambda m: Cascade(m, SCHEMA, 4, FilterBits())])
 async def test_an_empty_history_is_a_reason_not_a_model_call(kind) -> None:
     """Without history there is nothing to encode."""
     models = FakeModels()
@@ -63,7 +64,7 @@ async def test_an_empty_history_is_a_reason_not_a_model_call(kind) -> None:
 async def test_cascade_brings_ranking_scores_and_reports_defaults() -> None:
     """One call gives both scores; a missing user feature is named as a degradation, not hidden."""
     models = FakeModels()
-    found = await Cascade(models, SCHEMA, limit=3).find(make_query().with_user(KNOWN))
+    found = await Cascade(models, SCHEMA, limit=3, bits=FilterBits()).find(make_query().with_user(KNOWN))
     assert found.candidates.ranking.tolist() == [0, 1, 2]
     assert models.jobs[0].arrays["user_categories"].tolist() == [0]
     assert models.jobs[0].arrays["user_numbers"].tolist() == [30.0]
