@@ -20,11 +20,16 @@ CHUNK = 4096
 def best_of(vectors: Tensor, slots: Tensor, user: Tensor, seen: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k best of some slots [n] for one user [1, M, d] who has seen [1, s]: slots and scores [1, k], then 0 and -inf."""
     scores = of_interests(_products(vectors, slots, user[0])[None], user)
-    places, scores = top_k(scores, min(len(slots), k + seen.shape[1]))
-    found = slots[places]
-    scores, places = scores.masked_fill_(among(found, seen), -torch.inf).topk(min(k, scores.shape[1]), dim=1)
-    missing = (0, k - scores.shape[1])
-    return pad(found.gather(1, places), missing), pad(scores, missing, value=-torch.inf)
+    found, scores = best_scored(slots, scores, k + seen.shape[1])
+    scores, places = scores.masked_fill_(among(found, seen), -torch.inf).topk(k, dim=1)
+    return found.gather(1, places), scores
+
+
+def best_scored(slots: Tensor, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best of some slots [n] by their scores [1, n]: slots and scores [1, k], then 0 and -inf."""
+    places, best = top_k(scores, min(len(slots), k))
+    missing = (0, k - best.shape[1])
+    return pad(slots[places], missing), pad(best, missing, value=-torch.inf)
 
 
 def _products(vectors: Tensor, slots: Tensor, user: Tensor) -> Tensor:
