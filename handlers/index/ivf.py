@@ -128,7 +128,7 @@ class Ivf:
 
     def _best_allowed(self, lines: Lines, user: Tensor, seen: Tensor, k: int, slots: Tensor) -> tuple[Tensor, Tensor]:
         """The k best of some slots [n] for one user [1, M, d]: found in lists or, when that is quicker, by looking at all."""
-        if len(slots) > FEW * self._reach:
+        if k and len(slots) > FEW * self._reach:
             probes = self._probes_among(slots, user[0])
             # To look at a line of a list, with a mask, costs as much as one of all lines does.
             if FEW * probes * self.covered / len(self._lists) < len(slots):

@@ -30,11 +30,13 @@ INPUTS = {
     "ranking": ("history", "user_categories", "user_numbers", "user_vector", "rows"),
     "cascade": ("history", "seen", "limit", "user_categories", "user_numbers"),
 }
+OPTIONAL = ("allowed",)
 
 
 def job(model: str, catalogue: str, **arrays) -> ModelJob:
-    given = {name: np.array(values, DEFAULTS[name].dtype) for name, values in arrays.items()}
-    return ModelJob(model, catalogue, {name: given.get(name, DEFAULTS[name]) for name in INPUTS[model]})
+    given = {name: np.array(values, DEFAULTS[name].dtype if name in DEFAULTS else np.int32) for name, values in arrays.items()}
+    optional = {name: given[name] for name in OPTIONAL if name in given}
+    return ModelJob(model, catalogue, {name: given.get(name, DEFAULTS[name]) for name in INPUTS[model]} | optional)
 
 
 async def until_ready(client: TorchServeClient, canary: ModelJob, patience_s: float = 90.0) -> None:

@@ -88,6 +88,16 @@ async def test_catalogues_and_array_types_never_mix():
     assert [answer.arrays["double"].dtype for answer in answers] == [np.int32, np.int32, np.float32]
 
 
+async def test_jobs_of_another_kind_make_no_call_smaller():
+    """Queries with filters and without come in turns, and go with their like, the oldest first; nobody is passed over."""
+    host = FakeHost(workers=1)
+    models = Batcher(host)
+    jobs = [number(k) if k % 3 else ModelJob("m", "c1", {**number(k).arrays, "allowed": np.ones(2, np.int32)}) for k in range(12)]
+    answers = await asyncio.gather(*(models.predict(job, 1.0) for job in jobs))
+    assert host.calls == [4, 8]
+    assert [answer.arrays["double"].tolist() for answer in answers] == [[2 * k] for k in range(12)]
+
+
 async def test_a_timeout_is_its_own_and_costs_the_others_nothing():
     """The impatient query gives up on time; those in the same call get their answer."""
     host = FakeHost(delay_s=0.08)
