@@ -11,6 +11,7 @@ from banquet.core.query import AttributeFilter, UserFeatures
 from banquet.stages.filter_bits import FilterBits
 from banquet.stages.filters.attributes import Attributes
 from banquet.stages.filters.available import Available
+from banquet.stages.filters.duplicates import Duplicates
 from banquet.stages.filters.seen import Seen
 from banquet.stages.selectors.top_k import TopK
 from banquet.stages.sources.cascade import Cascade
@@ -36,7 +37,7 @@ def catalogue(served) -> Catalogue:
 def pipeline(real) -> Pipeline:
     """A placement whose retrieval finds few of all items, with popular items in reserve."""
     cascade = Cascade(real, make_schema(), FOUND, FilterBits())
-    filters = [Seen(), Available(), Attributes()]
+    filters = [Seen(), Available(), Attributes(), Duplicates()]
     return Pipeline("home", FakeUsers({"u1": USER}), [cascade], Popular(100), filters, None, TopK())
 
 
@@ -52,7 +53,7 @@ async def best_matching(models, catalogue, wanted) -> list[int]:
 
 @pytest.mark.parametrize("wanted", [AttributeFilter("genres", ("horror",)), AttributeFilter("colour", ("mauve", "red"))], ids=str)
 async def test_a_narrow_filter_gets_the_best_of_what_meets_it(real, pipeline, catalogue, wanted):
-    """Few of all items meet it; as many as were wanted come, in the models' order, and none of them only because it is popular."""
+    """Few of all items meet it; as many as were wanted come, in the models' order, and none because it is popular."""
     matching = catalogue.holds(wanted.attribute, wanted.values).sum()
     assert FOUND < matching < len(catalogue) / 2
     answer = await pipeline.run(make_query(catalogue, limit=LIMIT, filters=(wanted,)))
