@@ -34,7 +34,8 @@ service = TsModelLoader().load(model, folder, f"{model}.py", None, 1)
 import numpy as np
 import banquet.wire.tensors as tensors, handlers.worker
 rows = np.array([[-1, 1, 2]], np.int32)
-job = {"history": rows, "seen": rows, "limit": np.array([[5]], np.int32), "user_categories": np.array([[1]], np.int32),
+job = {"history": rows, "seen": rows, "limit": np.array([[5]], np.int32),
+       "allowed": np.full((1, 2), -1, np.int32), "user_categories": np.array([[1]], np.int32),
        "user_numbers": np.zeros((1, 2), np.float32), "user_vector": np.zeros((1, 16), np.float32), "rows": rows}
 payload = bytearray(tensors.pack(job, {"catalogue": catalogue}))
 (answer,) = service._entry_point([{"job": payload}], service.context)
