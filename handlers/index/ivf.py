@@ -58,7 +58,7 @@ class Ivf:
     name = "ivf"
 
     def __init__(self, found: Any, places: Tensor, lists: Lists, codes: str, probes: int, threads: int) -> None:
-        """`places` int64 [covered] are the lists that the lines are in; slot 0 is in none, which is the one behind the last."""
+        """`places` int32 [covered] are the lists that the lines are in; slot 0 is in none, which is the one behind the last."""
         self.covered = len(places)
         self._places = places
         self._reach = DEEPER * probes * self.covered / len(lists)
@@ -188,12 +188,12 @@ class Ivf:
 
 
 def _add(faiss: Any, found: Any, lists: Lists, vectors: Tensor, begin: int) -> Tensor:
-    """Put lines into their lists, int64 [n], which come back."""
+    """Put lines into their lists, int32 [n], which come back."""
     lines = vectors[begin:].contiguous().numpy()
     slots = torch.arange(begin, len(vectors)).numpy()
     places = lists.assigned(vectors[begin:])
     found.add_core(len(lines), faiss.swig_ptr(lines), faiss.swig_ptr(slots), faiss.swig_ptr(places.numpy()))
-    return places
+    return places.to(torch.int32)
 
 
 def _once(slots: Tensor) -> Tensor:
