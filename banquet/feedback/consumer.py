@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import sqlite3
+import time
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 5.0
 _LOCK_POLL_S = 0.2
+# While no events come, the state is asked this often for windows that time has passed, items that are due and people to forget.
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +93,22 @@ class _Consumer:
         self._surroundings = surroundings
         self._offline = offline
         self._batch_events = pace.batch_events
+        self._look_again_s = 0.0
         self._retention = Retention(log_folder, state_path.stem, pace.remembered_days)
         keep = surroundings.offline is not None
         self._pusher = Pusher(state, store, pace, surroundings.item_changed, keep=keep)
 
     def step(self) -> bool:
         """Take in what is new and push what changed. True when there may be more to do at once."""
+        batch = self._tail.read(self._state.offsets, self._batch_events)
+        if not batch.offsets and time.monotonic() < self._look_again_s:
+            return False
         with self._surroundings.base() as base:
             if base is None:
                 return False
             if self._state.start_from(base, self._surroundings.seed):
                 log.info("features start from the store's rows: %s", base or "nothing was prepared")
                 self._offline.start_over()
-            batch = self._tail.read(self._state.offsets, self._batch_events)
             if batch.damaged:
                 log.error("%d damaged records were left out of %s", batch.damaged, ", ".join(batch.offsets))
             if batch.offsets:
@@ -111,7 +117,9 @@ class _Consumer:
             more = self._pusher.push()
         if dropped := self._retention.sweep(self._state.offsets):
             self._state.drop_segments(dropped)
-        return bool(batch.offsets) or more
+        busy = bool(batch.offsets) or more
+        self._look_again_s = 0.0 if busy else time.monotonic() + _LOOK_S
+        return busy
 
 
 def forget_erased(state: ConsumerState, store: ActivityStore, offline: OfflineThread) -> None:
