@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 METHOD = "/banquet.v1.RecommendationService/Recommend"
+# A call that asks for nothing: what gRPC costs on both sides and between them.
+BARE_METHOD = "/grpc.health.v1.Health/Check"
+BARE_S = 1.0
 WARM_UP_CONCURRENCY = 4
 OPEN_LOOP_SHARE = 0.5
 COMPARED = 50
@@ -37,6 +40,7 @@ class Measured:
         self.name = name
         self.closed: dict[int, Outcome] = defaultdict(Outcome)
         self.opened = Outcome()
+        self.bare = Outcome()
         self.rate_per_s = 0.0
         self.tops: list[list[str]] = []
 
@@ -58,6 +62,8 @@ class Measured:
                 for concurrency in plan.concurrency:
                     outcome = await closed_loop(one if concurrency == 1 else many, concurrency=concurrency, seconds=plan.seconds)
                     self._add(self.closed[concurrency], outcome)
+            async with Target(address, BARE_METHOD, [b""]) as bare:
+                self.bare.samples += (await closed_loop(bare, concurrency=1, seconds=BARE_S)).samples
             self.rate_per_s = self.rate_per_s or OPEN_LOOP_SHARE * self.rps
             self._add(self.opened, await open_loop(many, rate_per_s=self.rate_per_s, seconds=plan.seconds))
 
@@ -77,6 +83,7 @@ class Measured:
             "p50_ms": alone.percentile_ms(50),
             "p99_ms": alone.percentile_ms(99),
             "rps": self.rps,
+            "bare_call_p50_ms": self.bare.percentile_ms(50) if self.bare.samples else None,
             "closed_loop": {
                 str(concurrency): {"rps": outcome.rps, **_percentiles(outcome)} for concurrency, outcome in self.closed.items()
             },

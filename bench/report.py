@@ -67,7 +67,11 @@ def result(
         "banquet": dict(banquet),
         "naive": dict(naive),
         "stages_ms": banquet["stages_ms"],
-        "gateway_ms": {"outside_models": banquet["outside_models_ms"], "outside_model_calls": banquet["outside_model_calls_ms"]},
+        "gateway_ms": {
+            "outside_models": banquet["outside_models_ms"],
+            "outside_model_calls": banquet["outside_model_calls_ms"],
+            "bare_call": banquet["bare_call_p50_ms"],
+        },
         "agreement": agreement,
     }
 
@@ -99,10 +103,9 @@ def show(body: Mapping[str, Any]) -> None:
         stages.add_column(column, justify="left" if column == "stage" else "right")
     for stage, times in body["stages_ms"].items():
         stages.add_row(stage, f"{times['p50']:.2f}", f"{times['model_p50']:.2f}" if times["model_p50"] is not None else "")
-    cost = body["gateway_ms"]["outside_model_calls"]
-    Console().print(
-        table, stages, f"Outside the model calls: {cost:.2f} ms. The two agree on {body['agreement']:.1%} of the items."
-    )
+    cost_ms, bare_ms = body["gateway_ms"]["outside_model_calls"], body["gateway_ms"]["bare_call"]
+    cost = f"Outside the model calls: {cost_ms:.2f} ms; a call that asks for nothing takes {bare_ms:.2f} ms."
+    Console().print(table, stages, f"{cost} The two agree on {body['agreement']:.1%} of the items.")
 
 
 def caption(body: Mapping[str, Any]) -> str:
