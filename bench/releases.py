@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from banquet.releases import registry
 from banquet.releases.archive import build
+from banquet.releases.manifest import load
 from banquet.training.train import train
 from banquet.v1 import recommendation_pb2 as pb
 from bench import report, stacks, workspace
@@ -74,7 +75,8 @@ def two_releases(settings: Settings, preset: str) -> tuple[str, str]:
 def mixed_requests(settings: Settings, users: int, limit: int) -> list[bytes]:
     """Half of them at `home`, one model call; half at `detail`, two calls that could be of two releases."""
     known = pq.read_table(settings.workspace / "data" / "users.parquet", columns=["user_id"])["user_id"].to_pylist()
-    items = pq.read_table(settings.workspace / "data" / "items.parquet", columns=["item_id"])["item_id"].to_pylist()
+    # Nothing is like an item that the models have never seen.
+    items = load(registry.resolve(settings.releases)).schema.item_ids
     draw = random.Random(SEED)
     requests = []
     for user in draw.sample(known, min(users, len(known))):
