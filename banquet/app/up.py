@@ -8,11 +8,11 @@ import logging
 import os
 import signal
 import socket
+import time
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from banquet.app.privacy import pseudonyms_in_force
 from banquet.app.processes import Child
@@ -20,6 +20,7 @@ from banquet.app.rotation import keep_rotating
 from banquet.app.settings import HostSettings
 from banquet.app.wiring import checked_release, deployer, supervised
 from banquet.core.errors import BadSettings
+from banquet.v1 import operations_pb2, operations_pb2_grpc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHILD_PATIENCE_S = 5.0
+# What takes longer than this to start is said to be missing.
+USUAL_START_S = 15.0
 
 
 async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `on_ready` gets the gateway's address once the health check says SERVING."""
+    """Serve until SIGTERM or SIGINT; `on_ready` gets the gateway's address once it is ready."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -143,13 +146,20 @@ def _write_settings(settings: Settings) -> Path:
 
 
 async def _tell_when_ready(address: str, on_ready: Callable[[str], None]) -> None:
+    """Meanwhile the log says what is still missing, once it takes long and whenever that changes."""
+    began_s, told = time.monotonic(), ""
     async with grpc.aio.insecure_channel(address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub = operations_pb2_grpc.OperationsServiceStub(channel)
         while True:
             try:
-                answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=1.0)
-                if answer.status == health_pb2.HealthCheckResponse.SERVING:
-                    return on_ready(address)
+                status = await stub.GetStatus(operations_pb2.GetStatusRequest(), timeout=1.0)
             except grpc.aio.AioRpcError as error:
                 log.debug("not up yet: %s", error.details())
+            else:
+                if status.ready:
+                    return on_ready(address)
+                missing = "; ".join(f"{part.part}: {part.detail}" for part in status.parts if not part.ready)
+                if missing != told and time.monotonic() > began_s + USUAL_START_S:
+                    log.warning("not ready yet: %s", missing)
+                    told = missing
             await asyncio.sleep(0.1)

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from banquet.core.errors import BadData
 from banquet.training.columns import COUNTED, item_columns, kind_of, numbers_of
 from banquet.wire.schema import Feature, FeatureSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -32,10 +33,10 @@ FEWEST_HOLDERS = 2
 
 @dataclass(frozen=True, slots=True)
 class ServedFeatures:
-    """The names of the features of users and of items that the online store will have."""
+    """The features of users and of items that the online store will have: their names, and how Feast calls their types."""
 
-    user: Collection[str]
-    item: Collection[str]
+    user: Mapping[str, str]
+    item: Mapping[str, str]
 
 
 def build_schema(
@@ -43,7 +44,7 @@ def build_schema(
 ) -> FeatureSchema:
     """What the models will take. Features that never vary are left out; lists of categories of users are not supported.
 
-    served: the names of the features that serving will have; by default all.
+    served: the features that serving will have; by default all. Raises `BadData` where one is a list there and none here.
     """
     trained = np.concatenate([np.arange(a, b) for a, b in zip(log.starts[:-1], split.train_end, strict=True)])
     users = [_user_feature(name, dataset.users[name]) for name in dataset.user_features]
@@ -105,8 +106,20 @@ def _vocabulary(texts: Iterable[str], limit: int) -> tuple[str, ...]:
     return tuple(text for _, text in sorted(held)[:limit])
 
 
-def _taken(features: Iterable[Feature], served: Collection[str] | None) -> tuple[Feature, ...]:
-    return tuple(feature for feature in features if _tells(feature) and (served is None or feature.name in served))
+def _taken(features: Iterable[Feature], served: Mapping[str, str] | None) -> tuple[Feature, ...]:
+    telling = tuple(feature for feature in features if _tells(feature))
+    if served is None:
+        return telling
+    taken = tuple(feature for feature in telling if feature.name in served)
+    for feature in taken:
+        is_list, should_be = feature.kind == "categories", served[feature.name].endswith("_LIST")
+        if is_list != should_be:
+            remedy = "import the data again with" if should_be else "import the data again without it among"
+            raise BadData(
+                f"feature {feature.name!r} is {'a list' if is_list else 'one value'} in the data, and the repo serves it as"
+                f" {served[feature.name]}; {remedy} --lists {feature.name}"
+            )
+    return taken
 
 
 def _tells(feature: Feature) -> bool:

@@ -76,5 +76,8 @@ def _features_of(repo: Path) -> ServedFeatures:
 
     with TemporaryDirectory() as folder:
         layout = LayoutKeeper(FeatureRepo.open(repo), Path(folder)).current()
-    user, item = ([view.column(name) for view in views for name in view.served] for views in (layout.users, layout.items))
+    user, item = (
+        {view.column(name): view.features[name] for view in views for name in view.served}
+        for views in (layout.users, layout.items)
+    )
     return ServedFeatures(user, item)

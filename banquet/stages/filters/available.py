@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 class Available:
-    """Drops items the catalogue marks as withdrawn."""
+    """Drops items the catalogue marks as withdrawn; where it marks none, all stay."""
 
     name = "available"
 
     def keep(self, query: Query, candidates: Candidates) -> Mask:
-        return query.catalogue.column("available").values[candidates.rows].astype(bool)
+        return query.catalogue.available(candidates.rows)

@@ -9,7 +9,8 @@ import pytest
 from banquet.core.deadline import Deadline
 from banquet.core.errors import DeadlineUnmeetable, StageFailed
 from banquet.core.pipeline import Pipeline
-from banquet.core.query import Degradation, UserFeatures
+from banquet.core.query import AttributeFilter, Degradation, UserFeatures
+from banquet.stages.filters.attributes import Attributes
 from banquet.stages.filters.available import Available
 from banquet.stages.filters.duplicates import Duplicates
 from banquet.stages.selectors.top_k import TopK
@@ -104,8 +105,9 @@ async def test_what_is_missing_of_a_user_is_said() -> None:
 async def test_a_filter_without_its_column_keeps_everything_and_says_so() -> None:
     """A missing catalogue column costs the filter, not the answer."""
     catalogue = make_catalogue(columns={})
-    answer = await make_pipeline(filters=[Available()]).run(make_query(catalogue))
-    assert answer.degradations == [Degradation("available", "missing_column")]
+    query = replace(make_query(catalogue), filters=(AttributeFilter("colour", ("red",)),))
+    answer = await make_pipeline(filters=[Available(), Attributes()]).run(query)
+    assert answer.degradations == [Degradation("attributes", "missing_column")]
     assert len(answer.picks) == 3
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from banquet.core.errors import BadData
 from banquet.training.encoding import Activity, Items, encode_all_items, encode_all_users, scaled_numbers
 from banquet.training.models.retrieval import ItemEncoder
 from banquet.training.schema_building import ServedFeatures, build_schema
@@ -17,13 +18,20 @@ def schema(handmade, log):
 
 def test_features_that_serving_lacks_are_left_out(handmade, log) -> None:
     """A repo of one's own may have neither counters nor every column."""
-    served = ServedFeatures(user=["city", "rating_count"], item=["genre"])
+    served = ServedFeatures(user={"city": "STRING", "rating_count": "INT64"}, item={"genre": "STRING"})
     schema = build_schema(handmade, log, split_by_time(log), 4, served)
     assert {feature.name for feature in schema.user} <= {"city", "rating_count"}
     assert {feature.name for feature in schema.item} <= {"genre"}
     assert {feature.name for feature in schema.user} == {
         feature.name for feature in build_schema(handmade, log, split_by_time(log), 4).user
     } & {"city", "rating_count"}
+
+
+def test_a_list_that_is_none_in_the_data_is_refused(handmade, log) -> None:
+    """Before anything is trained: such a release could not be served."""
+    served = ServedFeatures(user={}, item={"colour": "STRING_LIST"})
+    with pytest.raises(BadData, match=r"feature 'colour' is one value in the data.*STRING_LIST; .* with --lists colour"):
+        build_schema(handmade, log, split_by_time(log), 4, served)
 
 
 def test_users_are_encoded_as_the_gateway_does_it(handmade, log, schema) -> None:
