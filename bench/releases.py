@@ -52,12 +52,16 @@ def run(arguments: Namespace) -> None:
     stable, other = two_releases(settings, arguments.preset)
     requests = mixed_requests(settings, arguments.users, arguments.limit)
     rollouts = Rollouts(settings, requests, arguments.rate, arguments.connections)
-    with stacks.banquet_up(settings, arguments.settings) as served:
-        asyncio.run(rollouts.run(served.address, [stable, other], arguments.rounds, arguments.quiet))
     workload = {name: getattr(arguments, name) for name in ("rate", "rounds", "quiet", "users", "limit", "connections")}
-    found = {**report.circumstances(workload | workspace.facts(settings)), **rollouts.summary()}
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+    found = report.circumstances(workload | workspace.facts(settings))
+
+    def keep() -> None:
+        """A round takes a minute: what was measured by now is there whatever becomes of the next."""
+        found.update(rollouts.summary())
+        report.write(found, arguments.json)
+
+    with stacks.banquet_up(settings, arguments.settings) as served:
+        asyncio.run(rollouts.run(served.address, [stable, other], arguments.rounds, arguments.quiet, keep))
     print(json.dumps({name: found[name] for name in ("p99_ratio", "quiet", "rollouts", "verbs_s", "mixed")}, indent=1))
 
 
@@ -143,7 +147,9 @@ class Rollouts:
         # By release: the scores by item of each request's answer.
         self._expected: dict[str, list[dict[str, float]]] = {}
 
-    async def run(self, address: str, releases: Sequence[str], rounds: int, quiet_s: float) -> None:
+    async def run(
+        self, address: str, releases: Sequence[str], rounds: int, quiet_s: float, after_round: Callable[[], None] = lambda: None
+    ) -> None:
         async with NumberedTarget(address, METHOD, self._requests, connections=self._connections) as target:
             await self._learn(target, releases[0])
             await self._verb("promote", releases[1])
@@ -158,6 +164,7 @@ class Rollouts:
                 for total, one in ((self.quiet, quiet), (self.rollouts, busy)):
                     total.answers += one.answers
                     total.failures += one.failures
+                after_round()
             assert registry.resolve(self._settings.releases).name == stable, "it was rolled back"
 
     async def load_until(self, address: str, true: Callable[[], bool]) -> Phase:

@@ -9,9 +9,9 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from banquet.wire.catalogue_file import BadCatalogue, CatalogueReader, catalogue_path, read_pointer
+from banquet.wire.nice import be_nice
 from banquet.wire.schema import SchemaMismatch
 from handlers.job import JobRefused
-from handlers.nice import be_nice
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -55,7 +55,7 @@ class Query:
     """One request on its way through a pipeline; every stage gets the same one.
 
     `item_id` is the item on the page, `item_ids` the caller's own candidates; both may be empty. `context` holds what else the
-    user's features are looked up or computed by.
+    user's features are looked up or computed by. Without slots, so that what several stages look up is looked up once.
     """
 
     request_id: str

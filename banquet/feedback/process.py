@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import signal
-import sys
 import threading
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from banquet.core.left_out import left_out
 from banquet.feedback.consumer import Surroundings, run_consumer
 from banquet.feedback.pushing import Pace
+from banquet.wire.nice import be_nice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A quarter of a core where all are busy: events wait for it.
-NICENESS = 5
 _PARENT_CHECK_S = 0.5
 
 
@@ -89,12 +87,11 @@ def main(settings: ConsumerSettings) -> None:
 
 
 def _load_feast() -> None:
-    """Feast is 6 s of a core, which must not cost those who serve: a thread that is nicer than its process (Linux) pays them.
+    """Feast is 6 s of a core, which must not cost those who serve; where all are busy it gets a quarter of one, since events wait.
 
     Without torch, which Feast imports where there is one: a second and 180 MB more, for nothing.
     """
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    be_nice()
     with left_out("torch"):
         import_module("banquet.feedback.feast_offline")
         import_module("banquet.feedback.feast_push")

@@ -34,7 +34,9 @@ class FilterBits:
         self._made: dict[Hashable, asyncio.Future[Words | None]] = {}
 
     async def of(self, query: Query) -> Words | None:
-        """Words [ceil(N / 32)] of the rows that meet every filter; None when there are no filters, or none that can be met."""
+        """Words [ceil(N / 32)] of the rows that meet every filter; None without filters, and where they must wait until
+        candidates were found: in too large a catalogue, or one that lacks a column.
+        """
         catalogue = query.catalogue
         if not query.filters or words_of(len(catalogue)) > MOST_WORDS:
             return None

@@ -17,9 +17,19 @@ def history_rows(query: Query, length: int) -> Rows:
     return np.ascontiguousarray(rows[rows >= 0][::-1])
 
 
+def unseen(query: Query, rows: Rows) -> Mask:
+    """Which of some rows are none of the query's seen ones, bool [len(rows)]."""
+    seen = query.seen_rows
+    if not len(seen):
+        return np.ones(len(rows), np.bool_)
+    # `np.isin` takes thrice as long for so few.
+    mask: Mask = seen[np.minimum(np.searchsorted(seen, rows), len(seen) - 1)] != rows
+    return mask
+
+
 def allowed(query: Query, rows: Rows) -> Mask:
     """Which of some rows the query's exclusions, history and attribute filters leave, bool [len(rows)]."""
-    mask = np.isin(rows, query.seen_rows, invert=True)
+    mask = unseen(query, rows)
     for wanted in query.filters:
         mask &= query.catalogue.holds(wanted.attribute, wanted.values, rows)
     return mask

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from banquet.wire.nice import be_nice
 from handlers.index.exact import Exact
 from handlers.index.ivf import FaissMissing, Ivf, import_faiss
 from handlers.index.plan import LEAST_RECALL, RECALL_AT
 from handlers.index.recall import best_scores, recall
-from handlers.nice import be_nice
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

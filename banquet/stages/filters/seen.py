@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
+from banquet.stages.user_rows import unseen
 
 if TYPE_CHECKING:
     from banquet.core.candidates import Candidates, Mask
@@ -17,10 +17,4 @@ class Seen:
     name = "seen"
 
     def keep(self, query: Query, candidates: Candidates) -> Mask:
-        seen = query.seen_rows
-        if not len(seen):
-            return np.ones(len(candidates), np.bool_)
-        # `np.isin` takes thrice as long for so few.
-        places = np.searchsorted(seen, candidates.rows)
-        unseen: Mask = seen[np.minimum(places, len(seen) - 1)] != candidates.rows
-        return unseen
+        return unseen(query, candidates.rows)

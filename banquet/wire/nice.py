@@ -1,4 +1,4 @@
-"""A thread that stands back behind the one that answers jobs."""
+"""A thread that stands back behind those that answer."""
 
 from __future__ import annotations
 
