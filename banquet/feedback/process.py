@@ -87,7 +87,7 @@ def main(settings: ConsumerSettings) -> None:
 
 
 def _load_feast() -> None:
-    """Feast is 6 s of a core, which must not cost those who serve; where all are busy it gets a quarter of one, since events wait.
+    """Feast is 6 s of a core, which must not cost those who serve; where all are busy it gets a quarter, since events wait.
 
     Without torch, which Feast imports where there is one: a second and 180 MB more, for nothing.
     """
