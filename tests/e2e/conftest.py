@@ -132,7 +132,7 @@ class Served:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which everything was made, not yet served."""
+    """A folder in which everything was made. It is never served: whoever serves takes a copy, which nobody writes to meanwhile."""
     folder = tmp_path_factory.mktemp("banquet")
     shutil.copytree(PROJECT / "feature_repo", folder / "feature_repo", ignore=shutil.ignore_patterns("data", "__pycache__"))
     for arguments in MAKING:
@@ -142,11 +142,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def served(made: Path) -> Iterator[Served]:
+def served(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """What was made, served by two gateways; tests that break it mend it again."""
-    sockets = socket_folder((made / "var/torchserve").absolute() / "sockets")
+    folder = tmp_path_factory.mktemp("served") / "banquet"
+    shutil.copytree(made, folder)
+    sockets = socket_folder((folder / "var/torchserve").absolute() / "sockets")
     with Between(sockets / "inference").running() as between:
-        up = Served(made, flags=("--gateways", "2"), between=between)
+        up = Served(folder, flags=("--gateways", "2"), between=between)
         try:
             up.start()
             yield up

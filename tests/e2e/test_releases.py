@@ -48,7 +48,7 @@ CascadeHandler.handle = _failing
 def settings(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A workspace of its own with two releases, of which the first is stable."""
     folder = tmp_path_factory.mktemp("rollouts") / "banquet"
-    shutil.copytree(made, folder, ignore=shutil.ignore_patterns("log", "run", "served", "torchserve", "up.log"))
+    shutil.copytree(made, folder)
     settings = Settings(workspace=folder / "var", model_store=folder / "model_store", feature_repo=folder / "feature_repo")
     stable = registry.resolve(settings.releases)
     build(shifted(stable), settings.model_store)
