@@ -132,7 +132,7 @@ class Served:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which everything was made. It is never served: whoever serves takes a copy, which nobody writes to meanwhile."""
+    """A folder in which everything was made. It is never served: whoever serves takes a copy, which nobody writes to."""
     folder = tmp_path_factory.mktemp("banquet")
     shutil.copytree(PROJECT / "feature_repo", folder / "feature_repo", ignore=shutil.ignore_patterns("data", "__pycache__"))
     for arguments in MAKING:
