@@ -24,7 +24,6 @@ MAKING = [
     ["data", "synthetic", "--users", "200", "--items", "150", "--events", "6000"],
     ["train", "--preset", "quick", "--threads", "1"],
     ["release", "build"],
-    ["features", "prepare"],
 ]
 
 
@@ -132,20 +131,31 @@ class Served:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which everything was made. It is never served: whoever serves takes a copy, which nobody writes to."""
+    """A folder with data and a release, whose features are not prepared: it is never served, `copied` folders are."""
     folder = tmp_path_factory.mktemp("banquet")
     shutil.copytree(PROJECT / "feature_repo", folder / "feature_repo", ignore=shutil.ignore_patterns("data", "__pycache__"))
     for arguments in MAKING:
-        done = banquet(folder, *arguments)
-        assert done.returncode == 0, f"banquet {' '.join(arguments)}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        succeed(folder, *arguments)
     return folder
+
+
+def copied(made: Path, folder: Path) -> Path:
+    """A copy to serve, with features of its own: a copied registry names tables of the original, which `feast apply` drops."""
+    shutil.copytree(made, folder)
+    succeed(folder, "features", "prepare")
+    return folder
+
+
+def succeed(folder: Path, *arguments: str) -> None:
+    """Run the command line in a folder, and show all it said when it fails."""
+    done = banquet(folder, *arguments)
+    assert done.returncode == 0, f"banquet {' '.join(arguments)}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
 @pytest.fixture(scope="session")
 def served(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """What was made, served by two gateways; tests that break it mend it again."""
-    folder = tmp_path_factory.mktemp("served") / "banquet"
-    shutil.copytree(made, folder)
+    folder = copied(made, tmp_path_factory.mktemp("served") / "banquet")
     sockets = socket_folder((folder / "var/torchserve").absolute() / "sockets")
     with Between(sockets / "inference").running() as between:
         up = Served(folder, flags=("--gateways", "2"), between=between)

@@ -25,7 +25,7 @@ from banquet.releases import manifest, mar, registry, rollout_file
 from banquet.releases.archive import build
 from banquet.wire.tensors import pack, unpack
 from bench.releases import Rollouts, mixed_requests
-from tests.e2e.conftest import Served, banquet
+from tests.e2e.conftest import Served, banquet, copied
 
 ROUNDS = int(os.environ.get("BANQUET_ROLLOUTS", "2"))
 RATE_PER_S = 30.0
@@ -47,8 +47,7 @@ CascadeHandler.handle = _failing
 @pytest.fixture(scope="module")
 def settings(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A workspace of its own with two releases, of which the first is stable."""
-    folder = tmp_path_factory.mktemp("rollouts") / "banquet"
-    shutil.copytree(made, folder)
+    folder = copied(made, tmp_path_factory.mktemp("rollouts") / "banquet")
     settings = Settings(workspace=folder / "var", model_store=folder / "model_store", feature_repo=folder / "feature_repo")
     stable = registry.resolve(settings.releases)
     build(shifted(stable), settings.model_store)

@@ -22,6 +22,7 @@ from banquet.wire.columns import NOT_STORED, STORED_NULL
 
 INT32, INT64 = st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1)
 KEYS = {"BYTES": st.binary(), "STRING": st.text(), "INT32": INT32, "INT64": INT64, "UNIX_TIMESTAMP": INT64}
+NAMES = st.characters(codec="utf-8", exclude_characters="\0")  # Feast takes zeros out of the names that it reads back.
 NUMBERS: dict[str, tuple[st.SearchStrategy[Any], Any, float]] = {
     "INT32": (INT32, np.int64, 0),
     "INT64": (INT64, np.int64, 0),
@@ -36,7 +37,7 @@ ONE = "9f3c1e52-6b1f-4f0a-9d57-0d9c4a7f0001"
 @st.composite
 def entities(draw: st.DrawFn) -> tuple[list[str], list[str], list[Any]]:
     """Join keys in any order, their types, and an entity."""
-    names = draw(st.lists(st.text(), min_size=1, max_size=4, unique=True))
+    names = draw(st.lists(st.text(NAMES), min_size=1, max_size=4, unique=True))
     types = [draw(st.sampled_from(sorted(KEYS))) for _ in names]
     return names, types, [draw(KEYS[kind]) for kind in types]
 
