@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from banquet.core.candidates import Candidates, joined
+from banquet.core.deadline import Lateness
 from banquet.core.errors import DeadlineUnmeetable, StageFailed
 from banquet.core.query import Degradation, UserFeatures
 from banquet.core.stages import Answer, Found, ModelRun, Scored, Selection, Timing
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What the rest of the way to the caller takes: no awaited stage may eat it. Longer deadlines can spare more for a busy machine.
+# What the rest of the way to the caller takes: no awaited stage may eat it. Longer deadlines can spare more for a busy machine,
+# and where timers fire late, the rest of the way is late, too: twice as much is kept then, up to half of what is left.
 REPLY_RESERVE_S = 0.003
 REPLY_SHARE = 0.05
+LATENESS_TIMES = 2.0
+LARGEST_SHARE = 0.5
 _NO_MODEL = ModelRun()
 
 
@@ -47,12 +51,13 @@ class Pipeline:
     selector: Selector
     sinks: Sequence[Sink] = ()
     budgets_s: Mapping[str, float] = field(default_factory=dict)
+    lateness: Lateness = field(default_factory=Lateness)
 
     async def run(self, query: Query) -> Answer:
         """Answer a query. Raises `DeadlineUnmeetable` when its time was over before it began."""
         if query.deadline.passed():
             raise DeadlineUnmeetable(f"the deadline of request {query.request_id} had passed on arrival; allow more time")
-        course = _Course(query, self.budgets_s)
+        course = _Course(query, self.budgets_s, self.lateness)
         if query.catalogue.is_stale():
             course.miss("catalogue", "stale")
         if self.users is not None:
@@ -75,11 +80,12 @@ class Pipeline:
 class _Course:
     """One query's way through a pipeline, and what was lost and spent on it."""
 
-    def __init__(self, query: Query, budgets_s: Mapping[str, float]) -> None:
+    def __init__(self, query: Query, budgets_s: Mapping[str, float], lateness: Lateness) -> None:
         self.query = query
         self._budgets_s = budgets_s
+        self._lateness = lateness
         self._began_s = time.perf_counter()
-        self._reply_reserve_s = max(REPLY_RESERVE_S, REPLY_SHARE * query.deadline.remaining_s())
+        self._reply_reserve_s = reply_reserve_s(query.deadline.remaining_s(), lateness.now_s())
         self._degradations: list[Degradation] = []
         self._timings: list[Timing] = []
 
@@ -138,11 +144,13 @@ class _Course:
         """Await a stage within its budget; late or broken costs its own part of the answer, never the answer."""
         began_s = time.perf_counter()
         remaining_s = self.query.deadline.remaining_s() - self._reply_reserve_s
+        budget_s = min(self._budgets_s.get(stage, remaining_s), remaining_s)
         result: T | None = None
         try:
-            async with asyncio.timeout(min(self._budgets_s.get(stage, remaining_s), remaining_s)):
+            async with asyncio.timeout(budget_s):
                 result = await work
         except TimeoutError:
+            self._lateness.note(time.perf_counter() - began_s - max(0.0, budget_s))
             self.miss(stage, "timeout")
         except Exception as error:  # noqa: BLE001 - a stage's bug must not cost the caller the answer
             self._failed(stage, error)
@@ -173,3 +181,8 @@ class _Course:
             for reason in result.notes:
                 self.miss(stage, reason)
         self._timings.append(Timing(stage, (time.perf_counter() - began_s) * 1e3, run))
+
+
+def reply_reserve_s(remaining_s: float, late_s: float) -> float:
+    """What to keep for the end of an answer that has so long, in a process that is so late at present (both in seconds)."""
+    return max(REPLY_RESERVE_S, REPLY_SHARE * remaining_s, min(LATENESS_TIMES * late_s, LARGEST_SHARE * remaining_s))

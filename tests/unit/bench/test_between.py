@@ -11,7 +11,8 @@ import pytest
 from banquet.core.errors import StageFailed
 from banquet.inference.http_transport import HttpTransport
 from banquet.inference.transport import TorchServeAddress
-from bench.between import SLOW_S, Between
+from bench.between import Between
+from bench.meddler import SLOW_S
 
 
 class Echo:

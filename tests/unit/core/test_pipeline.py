@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from banquet.core.deadline import Deadline
+from banquet.core.deadline import Deadline, Lateness
 from banquet.core.errors import DeadlineUnmeetable, StageFailed
-from banquet.core.pipeline import Pipeline
+from banquet.core.pipeline import Pipeline, reply_reserve_s
 from banquet.core.query import AttributeFilter, Degradation, UserFeatures
 from banquet.stages.filters.attributes import Attributes
 from banquet.stages.filters.available import Available
@@ -119,6 +119,44 @@ async def test_when_everything_fails_popular_answers_within_the_deadline() -> No
     assert time.perf_counter() - began_s < 1
     assert answer.picks.rows.tolist() == [0, 2, 3]
     assert [d.stage for d in answer.degradations] == ["slow", "ranking"]
+
+
+async def test_late_timers_leave_more_time_for_the_reply() -> None:
+    """A machine so busy that a budget ended 50 ms late: the next query stops waiting 100 ms before its deadline."""
+
+    class Blocking(FakeSource):
+        async def find(self, query):
+            time.sleep(0.06)  # noqa: ASYNC251 - nothing else runs meanwhile, as on a busy machine
+            return await super().find(query)
+
+    pipeline = make_pipeline(sources=[Blocking("blocking", delay_s=9)], budgets_s={"blocking": 0.01})
+    await pipeline.run(make_query())
+    assert 0.04 < pipeline.lateness.now_s() < 0.5
+    after = make_pipeline(sources=[FakeSource("slow", delay_s=9)], lateness=pipeline.lateness)
+    query = make_query(deadline=Deadline.after(0.2))
+    answer = await after.run(query)
+    assert answer.degradations[0] == Degradation("slow", "timeout")
+    assert query.deadline.remaining_s() > 0.05
+
+
+def test_lateness_is_forgotten_by_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worst of late counts, and ever less."""
+    now = [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    lateness = Lateness(half_life_s=5.0)
+    lateness.note(0.08)
+    lateness.note(0.01)
+    assert lateness.now_s() == pytest.approx(0.08)
+    now[0] += 10.0
+    assert lateness.now_s() == pytest.approx(0.02)
+    lateness.note(0.03)
+    assert lateness.now_s() == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize(("remaining_s", "late_s", "kept_s"), [(0.02, 0, 0.003), (1, 0, 0.05), (0.2, 0.03, 0.06), (0.2, 1, 0.1)])
+def test_what_is_kept_for_the_reply(remaining_s: float, late_s: float, kept_s: float) -> None:
+    """At least 3 ms and a twentieth; twice the lateness, but half of the time at most."""
+    assert reply_reserve_s(remaining_s, late_s) == pytest.approx(kept_s)
 
 
 async def test_a_deadline_already_passed_is_refused() -> None:
