@@ -56,7 +56,7 @@ def build_catalogue(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue =
     described = FeatureRepo.open(repo, yaml)
     layouts, items = LayoutKeeper(described, catalogue), open_items(described)
     try:
-        built = CatalogueBuilder(items, catalogue).build(layouts.current())
+        built = CatalogueBuilder(items, catalogue).build(layouts.newest())
     finally:
         items.close()
         layouts.close()
@@ -106,6 +106,7 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
     The event log and the notes of running gateways are looked for beside the catalogue.
     """
     from banquet.app.feature_status import defaults_used, known_lag, stored_views, view_statuses
+    from banquet.features.problems import noted_problems
     from banquet.features.project.repo import FeatureRepo
     from banquet.features.status import status_of
 
@@ -113,10 +114,14 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
     found = status_of(described, catalogue)
     lag = known_lag(catalogue.parent / "feedback")
     views = view_statuses(stored_views(described, catalogue), catalogue, lag, defaults_used(catalogue.parent / "run"))
+    problems = noted_problems(catalogue)
     if as_json:
-        typer.echo(json.dumps(asdict(found) | {"views": [asdict(view) for view in views], "lag": asdict(lag) if lag else None}))
+        more = {"views": [asdict(view) for view in views], "lag": asdict(lag) if lag else None, "problems": problems}
+        typer.echo(json.dumps(asdict(found) | more))
         return
     console = Console()
+    for part, problem in problems.items():
+        console.print(f"the {part} is not kept up: {problem}", style="red", markup=False, soft_wrap=True)
     console.print(f"store    {found.store}")
     console.print(f"dataset  {found.dataset or 'none; run `banquet features prepare`'}")
     console.print(f"events   {'unknown' if lag is None else f'{lag.unread_bytes:,} bytes unread'}")

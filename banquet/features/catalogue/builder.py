@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from banquet.core.errors import BadSettings, StageFailed
 from banquet.features.catalogue.catalogue_builder import CatalogueBuilder
 from banquet.features.catalogue.item_store import open_items
+from banquet.features.problems import note_problem
 from banquet.features.project.layout_keeper import LayoutKeeper
 from banquet.features.project.registry_states import RegistryStates
 
@@ -42,6 +43,7 @@ def run_builder(
     builder = CatalogueBuilder(store, catalogue, RegistryStates(repo.registry_file, repo.project))
     interval_s = freshness_s / LOOKS
     trouble = ""
+    note_problem(catalogue, "catalogue", trouble)
     try:
         while not stop.is_set() and wanted():
             began_s = time.monotonic()
@@ -50,10 +52,12 @@ def run_builder(
             except (StageFailed, BadSettings, OSError) as error:
                 if str(error) != trouble:
                     log.warning("the catalogue is not kept up: %s", error)
+                    note_problem(catalogue, "catalogue", str(error))
                 trouble = str(error)
             else:
                 if trouble or built is not None:
                     log.info("the catalogue is up to date: %s", built or "unchanged")
+                    note_problem(catalogue, "catalogue", "")
                 trouble = ""
             stop.wait(max(interval_s / 10, interval_s - (time.monotonic() - began_s)))
     finally:

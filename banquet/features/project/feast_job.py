@@ -17,6 +17,7 @@ from banquet.core.errors import BadSettings
 from banquet.core.left_out import left_out
 from banquet.features.atomic import write_text
 from banquet.features.offline.replace_sqlite import forget_absent, let_readers_in
+from banquet.features.problems import note_problem
 from banquet.features.project.definitions import DEFINITIONS_FILE
 from banquet.features.project.layout import LAYOUT_FILE, registry_token
 from banquet.features.project.materializations import write_materializations
@@ -53,7 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             apply(repo)
         publish_layout(repo, catalogue)
     except BadSettings as error:
+        note_problem(catalogue, "layout", str(error))
         sys.exit(str(error))
+    except Exception as error:
+        note_problem(catalogue, "layout", f"{type(error).__name__}: {error}")
+        raise
+    note_problem(catalogue, "layout", "")
 
 
 def apply(repo: FeatureRepo) -> None:

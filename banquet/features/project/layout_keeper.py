@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import BadSettings, StageFailed
@@ -58,6 +59,15 @@ class LayoutKeeper:
             layout = self._file.current()
         self._follow(layout)
         return layout
+
+    def newest(self) -> Layout:
+        """The layout of the registry as it is now, waited for. Raises `BadSettings` when Feast cannot give one."""
+        with suppress(StageFailed):
+            layout = self._file.current()
+            if not self._is_old(layout):
+                return layout
+        run_feast_job("layout", self._repo, self._catalogue)
+        return self._file.current()
 
     def close(self) -> None:
         if self._job is not None:

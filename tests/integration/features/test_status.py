@@ -65,6 +65,30 @@ def test_a_damaged_catalogue_is_one_clear_error(sqlite: World) -> None:
     assert "current.json" in run(sqlite, "status").stderr
 
 
+def test_definitions_that_cannot_be_served_are_said(sqlite: World) -> None:
+    """After an apply that leaves nobody a history: refused by name, and in the status until it is mended."""
+
+    def apply(*left_out: str) -> None:
+        feast = sqlite.feast()
+        services = [feast.get_feature_service(name) for name in ("ranking", "retrieval")]
+        for service, projections in zip(services, whole, strict=True):
+            service.feature_view_projections = [projection for projection in projections if projection.name not in left_out]
+        feast.apply(services)
+
+    whole = [sqlite.feast().get_feature_service(name).feature_view_projections for name in ("ranking", "retrieval")]
+    before = read_layout(sqlite.catalogue)
+    apply("user_activity")
+    done = run(sqlite, "build-catalogue")
+    assert done.exit_code == 2
+    assert "no user view has a feature 'history'" in done.stderr
+    assert "the layout is not kept up: no user view has a feature 'history'" in run(sqlite, "status").stdout
+    assert "'history'" in json.loads(run(sqlite, "status", "--json").stdout)["problems"]["layout"]
+    assert read_layout(sqlite.catalogue) == before
+    apply()
+    assert run(sqlite, "build-catalogue").exit_code == 0
+    assert json.loads(run(sqlite, "status", "--json").stdout)["problems"] == {}
+
+
 def test_metrics_tell_of_every_view(tmp_path: Path) -> None:
     """What was counted last, and how far the consumer is behind."""
     publish_census(tmp_path, [ViewCount("user_profile", "user", 7, 0.25, time.time() - 90)])

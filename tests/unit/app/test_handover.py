@@ -12,6 +12,7 @@ from banquet.app import handover as module
 from banquet.app.handover import Handover
 from banquet.core.errors import StageFailed
 from banquet.features.catalogue.follower import CatalogueFollower
+from banquet.features.problems import note_problem
 from banquet.wire.catalogue_file import Column, write_catalogue
 from banquet.wire.schema import Feature, FeatureSchema
 
@@ -131,3 +132,12 @@ async def test_a_first_catalogue_that_does_not_fit_is_said_by_name(follower, mod
     follower.start()
     with pytest.raises(StageFailed, match="'year'"):
         await handover.check_in_force()
+
+
+async def test_what_keeps_the_catalogue_from_being_kept_up_is_said(handover, tmp_path):
+    """Until it is mended."""
+    note_problem(tmp_path, "layout", "no entity 'item'")
+    with pytest.raises(StageFailed, match="the layout is not kept up: no entity 'item'"):
+        await handover.check_newest()
+    note_problem(tmp_path, "layout", "")
+    await handover.check_newest()
