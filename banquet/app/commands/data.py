@@ -38,6 +38,9 @@ def import_(
     lists: Annotated[
         str, typer.Option("--lists", metavar="COLUMN,...", help="Columns with several categories joined by '|', such as genres.")
     ] = "",
+    leave_out: Annotated[
+        str, typer.Option("--leave-out", metavar="COLUMN,...", help="Columns of users and items that are no features.")
+    ] = "",
     users: Annotated[Path | None, typer.Option("--users", help="Table of users: user_id and features.")] = None,
     items: Annotated[Path | None, typer.Option("--items", help="Table of items: item_id, title, available and features.")] = None,
     as_json: Json = False,
@@ -52,7 +55,7 @@ def import_(
     from banquet.training.datasets.tabular import Naming, parse_names
 
     refuse_to_replace(out)
-    naming = Naming(parse_names(map_ or ()), tuple(part.strip() for part in lists.split(",") if part.strip()))
+    naming = Naming(parse_names(map_ or ()), _columns(lists), _columns(leave_out))
     _keep(import_data(path, name=name, users=users, items=items, naming=naming), out, as_json=as_json)
 
 
@@ -117,6 +120,10 @@ def show(
         return
     _describe(dataset, folder)
     _print_table("Most popular items", popular)
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _keep(dataset: Dataset, out: Path, *, as_json: bool) -> None:

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from banquet.training.datasets.dataset import Dataset
     from banquet.training.datasets.source import Raw, Source
 
-# Columns of the other feature views and Feast's own: a feature of that name could not be told from them.
-RESERVED = ("user_id", "item_id", "history", "interaction_count", "rating_count", "rating_mean", "event_timestamp", "created")
-
 
 def checked(raw: Raw, now: datetime | None = None) -> Dataset:
     """The dataset of what was read. Raises `BadData` naming file, row, column and remedy."""
@@ -79,14 +76,11 @@ def _no_unknown_items(interactions: Source, items: Source) -> None:
 
 
 def _no_clashing_names(raw: Raw) -> None:
-    seen: dict[str, str] = {}
-    for source, key in ((raw.users, "user_id"), (raw.items, "item_id")):
-        for name in source.table.column_names if source else ():
-            if source and name != key and (name in RESERVED or name in seen):
-                taken, own = seen.get(name, "Banquet's own tables"), source.names.get(name, name)
-                raise BadData(f"{source.file}: column {own!r} has a name that is used in {taken} too; rename it in the file")
-            if source and name != key:
-                seen[name] = source.file
+    if raw.users and raw.items and (both := set(raw.users.table.column_names) & set(raw.items.table.column_names)):
+        own = ", ".join(repr(raw.items.names.get(name, name)) for name in sorted(both))
+        raise BadData(
+            f"{raw.items.file}: columns {own} have names that are used in {raw.users.file} too; rename them in one of them"
+        )
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:

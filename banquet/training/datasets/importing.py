@@ -45,8 +45,10 @@ def import_data(
             return import_data(Path(folder), name=name or found.path.stem, naming=naming)
     if found.kind == TABLES:
         raw = _tables(found.path, name, users, items, naming or Naming())
-    elif users or items or (naming and (naming.names or naming.lists)):
-        raise BadSettings(f"{found.path} is {found.kind}, whose columns are known; leave out --users, --items, --map and --lists")
+    elif users or items or (naming and naming != Naming()):
+        raise BadSettings(
+            f"{found.path} is {found.kind}, whose columns are known; do without --users, --items, --map, --lists and --leave-out"
+        )
     else:
         raw = read_sequences(found.path) if found.kind == SEQUENCES else MOVIELENS[found.kind](found.path)
     return checked(replace(raw, name=name or raw.name))

@@ -17,15 +17,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+# Columns of the other feature views and Feast's own: a feature of that name could not be told from them.
+RESERVED = ("user_id", "item_id", "history", "interaction_count", "rating_count", "rating_mean", "event_timestamp", "created")
 AS_TEXT = ("user_id", "item_id", "event_id", "event_type", "event_time", "value", "title")
 
 
 @dataclass(frozen=True)
 class Naming:
-    """How the files name things: `names` canonical -> own; `lists` are canonical columns of several categories joined by '|'."""
+    """How the files name things: `names` canonical -> own; `lists` are canonical columns of several categories joined by '|'.
+
+    `left_out` are columns of users and items that are no features.
+    """
 
     names: Mapping[str, str] = field(default_factory=dict)
     lists: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def parse_names(texts: Iterable[str]) -> dict[str, str]:
@@ -79,9 +85,10 @@ def _refuse_unused(naming: Naming, *sources: Source | None) -> None:
     for name, own in naming.names.items():
         if not any(source.names.get(name) == own for source in read):
             raise BadData(f"--map {name}={own}: no column {own!r} in {_listing(read)}; name one that is there")
-    for name in naming.lists:
-        if not any(name in source.table.column_names for source in read):
-            raise BadData(f"--lists {name}: no column {name!r} in {_listing(read)}; name one that is there")
+    for option, names in (("--lists", naming.lists), ("--leave-out", naming.left_out)):
+        for name in names:
+            if not any(name in source.table.column_names for source in read):
+                raise BadData(f"{option} {name}: no column {name!r} in {_listing(read)}; name one that is there")
 
 
 def _listing(sources: Iterable[Source]) -> str:
@@ -107,8 +114,16 @@ def _interactions(source: Source) -> Source:
 
 def _profiles(source: Source, key: str, naming: Naming) -> Source:
     source.require(key)
+    names = [name for name in source.table.column_names if name not in naming.left_out]
+    # All at once: a table that Feast wrote has many.
+    if taken := [name for name in names if name in RESERVED and name != key]:
+        own = ", ".join(repr(source.names.get(name, name)) for name in taken)
+        raise BadData(
+            f"{source.file}: columns {own} have names that Banquet's own tables use; rename them in the file, or leave them out:"
+            f" --leave-out {','.join(taken)}"
+        )
     table = {key: columns.ids(source, key)}
-    for name in source.table.column_names:
+    for name in names:
         if name == "available" and key == "item_id":
             table[name] = columns.flags(source, name)
         elif name in naming.lists and columns.is_text(source.table[name].type):

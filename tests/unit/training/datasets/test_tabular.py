@@ -96,8 +96,11 @@ def test_bad_interactions_name_file_row_column_and_remedy(shop, rows: str, messa
             r"line 3, column 'event_id': 'e' is in line 2",
         ),
         ({"users": "user_id,age\na,1\na,2\n"}, r"users\.csv, line 3, column 'user_id': 'a' is in line 2 already"),
-        ({"users": "user_id,price\na,1\n"}, r"items\.csv: column 'price' has a name that is used in .*users\.csv too; rename"),
-        ({"users": "user_id,history\na,1\n"}, r"users\.csv: column 'history' has a name that is used in Banquet"),
+        ({"users": "user_id,price\na,1\n"}, r"items\.csv: columns 'price' have names that are used in .*users\.csv too; rename"),
+        (
+            {"users": "user_id,history,age,created\na,1,2,3\n"},
+            r"users\.csv: columns 'history', 'created' have names that Banquet.* --leave-out history,created",
+        ),
         (
             {"items": "item_id,available\nx,true\ny,maybe\n"},
             r"items\.csv, line 3, column 'available': 'maybe' is not true or false",
@@ -109,6 +112,18 @@ def test_bad_tables_name_file_column_and_remedy(shop, tables: dict[str, str], me
     """What is wrong with a whole table is said with its name."""
     with pytest.raises(BadData, match=message):
         import_data(shop(**tables))
+
+
+def test_columns_can_be_left_out(tmp_path: Path) -> None:
+    """So a Feast source serves as a table of users, times and all; a column that no table has is a slip of the pen."""
+    now = datetime(2024, 5, 1, tzinfo=UTC)
+    pq.write_table(pa.table({"user_id": ["a"], "item_id": ["x"], "event_time": [1]}), tmp_path / "interactions.parquet")
+    users = pa.table({"user_id": ["a"], "age": [30], "history": [["x"]], "event_timestamp": [now], "created": [now]})
+    pq.write_table(users, tmp_path / "users.parquet")
+    made = import_data(tmp_path, naming=Naming(left_out=("history", "event_timestamp", "created")))
+    assert made.users.to_pylist() == [{"user_id": "a", "age": 30}]
+    with pytest.raises(BadData, match="--leave-out hisory: no column 'hisory' in"):
+        import_data(tmp_path, naming=Naming(left_out=("hisory",)))
 
 
 def test_a_column_of_the_wrong_type_is_named(tmp_path: Path) -> None:
