@@ -36,6 +36,8 @@ VERB_S = 300.0
 # Batches of other sizes round otherwise; the scores of two releases are further apart.
 SAME_SCORE = 1e-3
 SAME_ITEMS = 0.9
+# One request in so many is of two model calls; a page of an item is asked for less often than the first page.
+EVERY_DETAIL = 5
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -77,20 +79,19 @@ def two_releases(settings: Settings, preset: str) -> tuple[str, str]:
 
 
 def mixed_requests(settings: Settings, users: int, limit: int) -> list[bytes]:
-    """Half of them at `home`, one model call; half at `detail`, two calls that could be of two releases."""
+    """Most at `home`, one model call; one in `EVERY_DETAIL` at `detail`, two calls that could be of two releases."""
     known = pq.read_table(settings.workspace / "data" / "users.parquet", columns=["user_id"])["user_id"].to_pylist()
     # Nothing is like an item that the models have never seen.
     items = load(registry.resolve(settings.releases)).schema.item_ids
     draw = random.Random(SEED)
     requests = []
-    for user in draw.sample(known, min(users, len(known))):
-        requests.append(pb.RecommendRequest(user_id=user, placement="home", limit=limit))
-        requests.append(
-            pb.RecommendRequest(
-                user_id=user, placement="detail", limit=limit, context=pb.QueryContext(item_id=draw.choice(items))
-            )
-        )
-    return [request.SerializeToString() for request in requests]
+    for number, user in enumerate(draw.sample(known, min(users, len(known))), 1):
+        request = pb.RecommendRequest(user_id=user, placement="home", limit=limit)
+        if number % EVERY_DETAIL == 0:
+            request.placement = "detail"
+            request.context.item_id = draw.choice(items)
+        requests.append(request.SerializeToString())
+    return requests
 
 
 @dataclass

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 # What the rest of the way to the caller takes: no awaited stage may eat it. Longer deadlines can spare more for a busy machine,
 # and where timers fire late, the rest of the way is late, too: twice as much is kept then, up to half of what is left.
 REPLY_RESERVE_S = 0.003
-REPLY_SHARE = 0.05
+REPLY_SHARE = 0.1
 LATENESS_TIMES = 2.0
 LARGEST_SHARE = 0.5
 _NO_MODEL = ModelRun()

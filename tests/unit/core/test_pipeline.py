@@ -153,9 +153,9 @@ def test_lateness_is_forgotten_by_halves(monkeypatch: pytest.MonkeyPatch) -> Non
     assert lateness.now_s() == pytest.approx(0.03)
 
 
-@pytest.mark.parametrize(("remaining_s", "late_s", "kept_s"), [(0.02, 0, 0.003), (1, 0, 0.05), (0.2, 0.03, 0.06), (0.2, 1, 0.1)])
+@pytest.mark.parametrize(("remaining_s", "late_s", "kept_s"), [(0.02, 0, 0.003), (1, 0, 0.1), (0.2, 0.03, 0.06), (0.2, 1, 0.1)])
 def test_what_is_kept_for_the_reply(remaining_s: float, late_s: float, kept_s: float) -> None:
-    """At least 3 ms and a twentieth; twice the lateness, but half of the time at most."""
+    """At least 3 ms and a tenth; twice the lateness, but half of the time at most."""
     assert reply_reserve_s(remaining_s, late_s) == pytest.approx(kept_s)
 
 
