@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from banquet.wire.nice import idly
 from handlers.engines.choice import AUTO, choose
 from handlers.engines.eager import CPU
 from handlers.engines.precision import FP32
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from banquet.wire.catalogue_file import CatalogueFile
+    from handlers.engines.choice import Loaded
     from handlers.items import ResidentItems
 
 # Who runs this graph looks for items.
@@ -31,7 +33,8 @@ RETRIEVES = "history_encoder"
 class ServedRelease:
     """The `graphs` of a release folder, loaded; `inputs` are the arrays that jobs may have, `about` what answers say of it.
 
-    Raises `BadManifest` or `EngineFailed` when it cannot serve what the release promises.
+    `gently`: loading leaves the cores to others where it can. Raises `BadManifest` or `EngineFailed` when it cannot serve what
+    the release promises.
     """
 
     def __init__(
@@ -45,12 +48,18 @@ class ServedRelease:
         device: torch.device = CPU,
         precision: str = FP32,
         engines_folder: Path | None = None,
+        gently: bool = False,
     ) -> None:
         torch.set_num_threads(threads)
         release = ReleaseFiles(folder, graphs)
-        loaded = choose(
-            release, graphs, backend=backend, threads=threads, device=device, precision=precision, folder=engines_folder
-        )
+
+        def load() -> Loaded:
+            return choose(
+                release, graphs, backend=backend, threads=threads, device=device, precision=precision, folder=engines_folder
+            )
+
+        # Threads of an engine would stand back for ever; on one thread of a processor it has none.
+        loaded = idly(load) if gently and threads == 1 and device == CPU else load()
         self.graphs = loaded.graphs
         self.about = {"backend": loaded.backend, "release": release.version}
         if loaded.instead_of:

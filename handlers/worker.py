@@ -33,6 +33,8 @@ BACKEND = "BANQUET_BACKEND"
 THREADS = "BANQUET_THREADS"
 PRECISION = "BANQUET_PRECISION"
 ENGINES_DIR = "BANQUET_ENGINES_DIR"
+# While the file that it names is there, others serve.
+GENTLY = "BANQUET_GENTLY"
 # The exit code of a worker whose GPU has given up.
 EXIT_DEVICE_LOST = 70
 
@@ -65,8 +67,8 @@ class Worker:
         """A TorchServe worker: `graphs` are the parts of the archive's release that it runs.
 
         Settings come from the environment: BANQUET_CATALOGUE_DIR, BANQUET_BACKEND (default auto), BANQUET_THREADS (default 1),
-        BANQUET_PRECISION (of a GPU's engines, default fp32), BANQUET_ENGINES_DIR (where they keep what they build). Raises
-        `BadWorkerSettings`, and what `ServedRelease` raises.
+        BANQUET_PRECISION (of a GPU's engines, default fp32), BANQUET_ENGINES_DIR (where they keep what they build),
+        BANQUET_GENTLY (a file that is there while others serve). Raises `BadWorkerSettings`, and what `ServedRelease` raises.
         """
         folder = os.environ.get(CATALOGUE_DIR)
         if not folder:
@@ -84,6 +86,7 @@ class Worker:
             device=_device(context.system_properties.get("gpu_id")),
             precision=_precision(),
             engines_folder=Path(engines_folder) if engines_folder else None,
+            gently=Path(os.environ.get(GENTLY) or os.devnull).is_file(),
         )
         # TorchServe's worker writes two lines per job at INFO, which its frontend parses: a third of a small job's cost.
         logging.getLogger().setLevel(logging.WARNING)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 
 import pytest
 import torch
 
+from handlers.engines.choice import choose
 from handlers.engines.engine import EngineFailed
 from handlers.own_code import ForeignCode, check_own_code
 from handlers.worker import BadWorkerSettings
@@ -97,3 +99,21 @@ def test_a_worker_whose_gpu_has_failed_ends(serve, catalogue, monkeypatch):
     monkeypatch.setattr("os._exit", end)
     with pytest.raises(SystemExit, match="70"):
         served(job_of(some_queries(2, ITEMS + NEW_ITEMS)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have policies of their own on Linux")
+@pytest.mark.parametrize(("there", "threads", "idle"), [(True, "1", True), (True, "2", False), (False, "1", False)])
+def test_a_release_loads_idly_while_others_serve(serve, tmp_path, monkeypatch, there, threads, idle):
+    """As far as no thread of an engine would stand back for ever."""
+    policies = []
+
+    def watched(*arguments, **options):
+        policies.append(os.sched_getscheduler(0))
+        return choose(*arguments, **options)
+
+    monkeypatch.setattr("handlers.served.choose", watched)
+    marker = tmp_path / "gently"
+    if there:
+        marker.touch()
+    serve("retrieval", BANQUET_GENTLY=str(marker), BANQUET_THREADS=threads)
+    assert policies == [os.SCHED_IDLE if idle else os.sched_getscheduler(0)]

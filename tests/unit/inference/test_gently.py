@@ -11,23 +11,23 @@ import pytest
 
 from banquet.inference import gently
 
-# Stands in for torch: says in which thread's priority it is imported.
-SAYS_PRIORITY = "import os, threading\nPRIORITY = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())\n"
+# Stands in for torch: says under which policy of the scheduler it is imported.
+SAYS_POLICY = "import os\nPOLICY = os.sched_getscheduler(0)\n"
 WORKER = """
 import json, os, sys, torch, onnxruntime
-own = os.getpriority(os.PRIO_PROCESS, 0)
-print(json.dumps([torch.PRIORITY, onnxruntime.PRIORITY, own, sys.argv, sys.path[0], __name__]))
+own = os.sched_getscheduler(0)
+print(json.dumps([torch.POLICY, onnxruntime.POLICY, own, sys.argv, sys.path[0], __name__]))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have policies of their own on Linux")
 @pytest.mark.parametrize("marked", [True, False])
-def test_imports_are_nice_while_the_marker_is_there_and_the_worker_never_is(tmp_path, marked):
-    """The worker's own priority, arguments, path and name are those of a direct start."""
+def test_imports_are_idle_while_the_marker_is_there_and_the_worker_never_is(tmp_path, marked):
+    """The worker's own policy, arguments, path and name are those of a direct start."""
     folder, marker = tmp_path / "ts", tmp_path / "marker"
     folder.mkdir()
     for name in gently.HEAVY:
-        (folder / f"{name}.py").write_text(SAYS_PRIORITY)
+        (folder / f"{name}.py").write_text(SAYS_POLICY)
     (folder / "worker.py").write_text(WORKER)
     if marked:
         marker.touch()
@@ -39,7 +39,7 @@ def test_imports_are_nice_while_the_marker_is_there_and_the_worker_never_is(tmp_
         text=True,
     )
     torch, ort, own, argv, path, name = json.loads(done.stdout)
-    usual = os.getpriority(os.PRIO_PROCESS, 0)
-    assert torch == ort == (gently.NICENESS if marked else usual)
+    usual = os.sched_getscheduler(0)
+    assert torch == ort == (os.SCHED_IDLE if marked else usual)
     assert (own, path, name) == (usual, str(folder), "__main__")
     assert argv == [str(folder / "worker.py"), "--port", "9000"]
