@@ -27,18 +27,20 @@ class Deadline:
 
 @dataclass(slots=True)
 class Lateness:
-    """How late this process gets to what is due: the worst of late, halved every `half_life_s`.
+    """How late this process gets to what is due: the worst of late, halved every `half_life_s`; at most `largest_s`.
 
-    On a busy machine timers fire late, and what is kept back for the end of an answer must grow by as much.
+    On a busy machine timers fire late, and what is kept back for the end of an answer must grow by as much. More than that is a
+    pause, such as a suspended machine's, which says nothing of what comes after it.
     """
 
     half_life_s: float = 5.0
+    largest_s: float = 0.1
     _worst_s: float = 0.0
     _noted_s: float = field(default_factory=time.monotonic)
 
     def note(self, late_s: float) -> None:
         """Something due was done so many seconds after its time."""
-        self._worst_s = max(self.now_s(), late_s)
+        self._worst_s = max(self.now_s(), min(late_s, self.largest_s))
         self._noted_s = time.monotonic()
 
     def now_s(self) -> float:

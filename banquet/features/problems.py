@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Literal
 
 from banquet.features.atomic import write_text
@@ -12,16 +13,24 @@ if TYPE_CHECKING:
 
     Part = Literal["layout", "catalogue"]
 
+log = logging.getLogger(__name__)
+
 PARTS: tuple[Part, ...] = ("layout", "catalogue")
 
 
 def note_problem(folder: Path, part: Part, problem: str) -> None:
-    """Leave a note of what is wrong with a part; an empty one takes it away. `folder` is the catalogue's."""
-    if problem:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(_file(folder, part), problem)
-    else:
-        _file(folder, part).unlink(missing_ok=True)
+    """Leave a note of what is wrong with a part; an empty one takes it away. `folder` is the catalogue's.
+
+    A note that cannot be written, as on a full disk, is logged: whoever keeps things up must go on.
+    """
+    try:
+        if problem:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_text(_file(folder, part), problem)
+        else:
+            _file(folder, part).unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("no note of what is wrong with the %s: %s", part, error)
 
 
 def noted_problems(folder: Path) -> Mapping[Part, str]:

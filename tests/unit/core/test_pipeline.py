@@ -131,7 +131,7 @@ async def test_late_timers_leave_more_time_for_the_reply() -> None:
 
     pipeline = make_pipeline(sources=[Blocking("blocking", delay_s=9)], budgets_s={"blocking": 0.01})
     await pipeline.run(make_query())
-    assert 0.04 < pipeline.lateness.now_s() < 0.5
+    assert 0.04 < pipeline.lateness.now_s() <= 0.1
     after = make_pipeline(sources=[FakeSource("slow", delay_s=9)], lateness=pipeline.lateness)
     query = make_query(deadline=Deadline.after(0.2))
     answer = await after.run(query)
@@ -140,7 +140,7 @@ async def test_late_timers_leave_more_time_for_the_reply() -> None:
 
 
 def test_lateness_is_forgotten_by_halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worst of late counts, and ever less."""
+    """The worst of late counts, and ever less; of a long pause no more than a tenth of a second."""
     now = [time.monotonic()]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     lateness = Lateness(half_life_s=5.0)
@@ -151,6 +151,8 @@ def test_lateness_is_forgotten_by_halves(monkeypatch: pytest.MonkeyPatch) -> Non
     assert lateness.now_s() == pytest.approx(0.02)
     lateness.note(0.03)
     assert lateness.now_s() == pytest.approx(0.03)
+    lateness.note(30.0)
+    assert lateness.now_s() == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(("remaining_s", "late_s", "kept_s"), [(0.02, 0, 0.003), (1, 0, 0.1), (0.2, 0.03, 0.06), (0.2, 1, 0.1)])
