@@ -18,6 +18,10 @@ Yaml = Annotated[Path | None, typer.Option(help="Its feature_store.yaml, when it
 Catalogue = Annotated[Path, typer.Option(help="The catalogue folder.", envvar="BANQUET_CATALOGUE_DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
+CAPTION = (
+    "newest: its last event; materialized: up to then; unpushed: rows that wait;\n"
+    "defaults: the schema's values that stood in, as running gateways count them"
+)
 REPO, CATALOGUE = Path("feature_repo"), Path("var/catalogue")
 
 
@@ -125,8 +129,10 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
     console.print(f"store    {found.store}")
     console.print(f"dataset  {found.dataset or 'none; run `banquet features prepare`'}")
     console.print(f"events   {'unknown' if lag is None else f'{lag.unread_bytes:,} bytes unread'}")
-    columns = ("view", "rows", "missing", "newest event", "materialized up to", "unpushed", "defaults used")
-    table = Table(*columns, title="Views of the online store")
+    table = Table(title="Views of the online store", caption=CAPTION, caption_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("view", no_wrap=True)
+    for column in ("rows", "missing", "newest", "materialized", "unpushed", "defaults"):
+        table.add_column(column)
     for view in views:
         times = (_ago(view.age_s), _ago(view.materialized_s))
         table.add_row(view.view, f"{view.rows:,}", f"{view.missing:.1%}", *times, f"{view.unpushed:,}", _count(view.defaults))
@@ -145,7 +151,7 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
 def _ago(age_s: float | None) -> str:
     if age_s is None:
         return "never"
-    for unit, length_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
+    for unit, length_s in (("y", 365 * 86_400), ("d", 86_400), ("h", 3_600), ("min", 60)):
         if age_s >= 2 * length_s:
             return f"{age_s / length_s:.0f} {unit} ago"
     return f"{age_s:.1f} s ago"
@@ -153,4 +159,4 @@ def _ago(age_s: float | None) -> str:
 
 def _count(number: int | None) -> str:
     """Only a running gateway knows how often."""
-    return "no gateway" if number is None else f"{number:,}"
+    return "-" if number is None else f"{number:,}"

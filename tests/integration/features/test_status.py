@@ -15,9 +15,9 @@ from banquet.features.project.layout import read_layout
 from tests.integration.features.world import World
 
 
-def run(world: World, *words: str) -> Result:
+def run(world: World, *words: str, width: int = 200) -> Result:
     places = ["--repo", str(world.repo.folder), "--catalogue", str(world.catalogue)]
-    return CliRunner().invoke(app, ["features", *words, *places], env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, ["features", *words, *places], env={"COLUMNS": str(width)})
 
 
 def counted(world: World) -> dict[str, ViewCount]:
@@ -47,9 +47,10 @@ def test_status_shows_the_views(sqlite: World) -> None:
     assert 0 < profile["materialized_s"] < 3600
     assert profile["age_s"] > profile["materialized_s"]
     assert body["lag"]["unread_bytes"] == 0
-    table = run(sqlite, "status").stdout
-    assert "user_profile" in table
-    assert "no gateway" in table
+    table = run(sqlite, "status", width=80).stdout
+    for name in ("user_profile ", "user_activity ", "item_activity ", "materialized "):
+        assert name in table
+    assert "as running gateways count them" in " ".join(table.split())
 
 
 def test_a_damaged_catalogue_is_one_clear_error(sqlite: World) -> None:
