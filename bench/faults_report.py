@@ -45,6 +45,7 @@ def _outcome(timeline: Timeline, strike: Strike) -> dict[str, Any]:
         "lasts_s": strike.fault.lasts_s,
         "recovery_s": recovered_s,
         "away_s": strike.away_s,
+        "stolen_s": strike.stolen_s,
         "before": describe(timeline.between(strike.at_s - WINDOW_S, strike.at_s)),
         "during": describe(timeline.between(strike.at_s, over_s)),
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import grpc
+import psutil
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -29,12 +30,16 @@ LOOK_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """A fault that was made: at what time, until when callers were watched, and how long what it killed was away."""
+    """A fault that was made: at what time, until when callers were watched, and how long what it killed was away.
+
+    stolen_s: what others on the machine took of its cores meanwhile, all cores together; nobody here could run then.
+    """
 
     fault: Fault
     at_s: float
     until_s: float
     away_s: float | None
+    stolen_s: float = 0.0
 
 
 @dataclass
@@ -73,7 +78,7 @@ class Run:
 
     async def _strike(self, fault: Fault) -> Strike:
         victims = await asyncio.to_thread(fault.victims, self.family)
-        at_s = time.perf_counter()
+        at_s, stolen_s = time.perf_counter(), _stolen_s()
         try:
             fault.begin(self.family, victims)
             await asyncio.sleep(fault.lasts_s)
@@ -87,7 +92,7 @@ class Run:
             if recovered and away_s is not None and after_s >= fault.lasts_s + WATCHED_S:
                 break
             await asyncio.sleep(LOOK_S)
-        return Strike(fault, at_s, time.perf_counter(), away_s)
+        return Strike(fault, at_s, time.perf_counter(), away_s, _stolen_s() - stolen_s)
 
     async def _ready(self) -> bool:
         """Whether the gateway says that every part of it works, soon."""
@@ -101,3 +106,8 @@ class Run:
                         return True
                 await asyncio.sleep(LOOK_S)
         return False
+
+
+def _stolen_s() -> float:
+    """Linux counts it, in steps of 10 ms."""
+    return float(getattr(psutil.cpu_times(), "steal", 0.0))
