@@ -131,8 +131,8 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
     console.print(f"events   {'unknown' if lag is None else f'{lag.unread_bytes:,} bytes unread'}")
     table = Table(title="Views of the online store", caption=CAPTION, caption_justify="left", padding=(0, 1, 0, 0))
     table.add_column("view", no_wrap=True)
-    for column in ("rows", "missing", "newest", "materialized", "unpushed", "defaults"):
-        table.add_column(column)
+    for header in ("rows", "missing", "newest", "materialized", "unpushed", "defaults"):
+        table.add_column(header)
     for view in views:
         times = (_ago(view.age_s), _ago(view.materialized_s))
         table.add_row(view.view, f"{view.rows:,}", f"{view.missing:.1%}", *times, f"{view.unpushed:,}", _count(view.defaults))
