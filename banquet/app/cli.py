@@ -27,6 +27,9 @@ class OneLineErrors(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever reads the output has seen enough; click ends quietly.
+            raise
         except (BanquetError, OSError) as error:
             fail(str(error), EXIT_BAD_INPUT)
 

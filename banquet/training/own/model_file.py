@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import traceback
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -82,11 +83,15 @@ class ModelFile:
         )
 
 
+# Torch's errors go on for pages.
+LONGEST_TEXT = 200
+
+
 def told(error: BaseException, path: Path) -> str:
     """An error in one line, with the last line of the file that led to it."""
     lines = list(_lines(error, path))
-    text = " ".join(str(error).split()) or "no message"
-    return f"{'line ' + str(lines[-1]) + ': ' if lines else ''}{type(error).__name__}: {text[:500]}"
+    text = shorten(str(error), LONGEST_TEXT, placeholder=" ...") or "no message"
+    return f"{'line ' + str(lines[-1]) + ': ' if lines else ''}{type(error).__name__}: {text}"
 
 
 def _lines(error: BaseException, path: Path) -> Iterator[int]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from banquet.core.errors import BadModels, BadRelease
-from banquet.training.export import Exported
+from banquet.core.errors import BadModels
+from banquet.training.export import Exported, OtherAnswers
 from banquet.training.graphs import HISTORY_AXES, ITEM_AXES, RANKER_AXES, Graph
 from banquet.training.own.calling import AtFullLength, Called, asked, taken
 from banquet.training.own.model_file import told
@@ -103,7 +103,8 @@ class Part:
     def check_finite(self, output: Tensor, where: str) -> None:
         if not bool(torch.isfinite(output).all()):
             raise self.wrong(
-                f"gives NaN or infinity {where}", "a history may be empty: divide by `mask.sum(1).clamp(min=1)`, mask with -1e9"
+                f"gives NaN or infinity {where}",
+                "an empty history must give numbers: divide by `mask.sum(1).clamp(min=1)`, mask with -1e9",
             )
 
     def check_same(self, output: Tensor, alone: Tensor, what: str, remedy: str) -> None:
@@ -135,10 +136,10 @@ class Part:
         return BadModels(f"{self.place} {what}; {remedy}")
 
     def _unexportable(self, error: Exception) -> BadModels:
-        if isinstance(error, BadRelease):
+        if isinstance(error, OtherAnswers):
             return self.wrong(
-                f"computes something else once exported: {error}",
-                "let it depend on its inputs alone, and mask with -1e9, since -inf over an empty history is NaN",
+                f"computes something else once exported (differs by {error.gap})",
+                "let it depend on its inputs alone, and mask with `(1 - mask) * -1e9`: bool masks and -inf make NaN of none",
             )
         return self.wrong(
             f"cannot be exported by torch.export and ONNX: {told(error, self.file.path)}",

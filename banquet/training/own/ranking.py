@@ -129,10 +129,11 @@ def _check_scores(ranker: Part) -> None:
     wanted = tuple(inputs["retrieval_scores"].shape)
     ranker.check_shape(
         scores,
-        f"one score per candidate: {wanted}; a last dimension of 1 goes by `.squeeze(-1)`",
+        f"one score per candidate: {wanted}"
+        + ("; a last dimension of 1 goes by `.squeeze(-1)`" if scores.dim() > len(wanted) else ""),
         fits=tuple(scores.shape) == wanted,
     )
-    ranker.check_finite(scores, "for one of some queries, of which the first has an empty history")
+    ranker.check_finite(scores, "for some queries, of which the first has an empty history")
     half = wanted[1] // 2
     fewer = {name: values[:, :half] if name in ("candidates", "retrieval_scores") else values for name, values in inputs.items()}
     ranker.check_same(

@@ -86,7 +86,7 @@ def _check_history(history: Part, width: int) -> None:
     history.check_shape(
         users, f"({count}, {width}), or ({count}, M, {width}) for M vectors of each user: item_encoder's width", fits=fits
     )
-    history.check_finite(users, "for one of some histories, of which the first is empty")
+    history.check_finite(users, "for some histories, of which the first is empty")
     for row, kept in enumerate(inputs["mask"].sum(1).to(torch.int64).tolist()):
         if kept:
             alone = {name: values[row : row + 1, -kept:] for name, values in inputs.items()}

@@ -59,3 +59,20 @@ def test_the_command_line_loads_nothing_heavy():
     program = f"import sys, banquet.app.cli; print(*(name for name in {heavy} if name in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert loaded.split() == []
+
+
+def test_a_reader_that_has_seen_enough_gets_no_complaint(tmp_path):
+    """As `head` in a pipe does, which closes it."""
+    command = [
+        sys.executable,
+        "-c",
+        "from banquet.app.cli import main; main()",
+        "release",
+        "history",
+        "--releases",
+        str(tmp_path),
+    ]
+    told = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    told.stdout.close()
+    assert told.stderr.read() == ""
+    told.wait(10)

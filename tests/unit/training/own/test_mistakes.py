@@ -77,6 +77,11 @@ RANKING = {
             def forward(self, candidates): return candidates.sum(2, keepdim=True)
         def ranking(data): return {"ranker_items": Items(data), "ranker": Wrong()}
         """,
+    r"ranker \(Wrong\) gives shape \(6, 1\); return one score per candidate: \(6, 24\)$": """
+        class Wrong(nn.Module):
+            def forward(self, candidates): return candidates.sum((1, 2))[:, None]
+        def ranking(data): return {"ranker_items": Items(data), "ranker": Wrong()}
+        """,
     "another score when others are left out; .*score each candidate by itself": """
         class Wrong(nn.Module):
             def forward(self, candidates): return candidates.sum(2).softmax(1)
@@ -102,12 +107,14 @@ RANKING = {
 
 
 @pytest.mark.parametrize("wanted", RETRIEVAL)
-def test_a_mistake_in_retrieval_is_told(course, model_file, wanted) -> None:
+def test_a_mistake_in_retrieval_is_told(course, model_file, capfd, wanted) -> None:
     """With the file, the function and the module, in one line."""
     with pytest.raises(BadModels, match=wanted) as told:
         own_retrieval(course, model_file(RETRIEVAL[wanted]))
     assert "my_models.py: retrieval(data)" in str(told.value)
     assert "\n" not in str(told.value)
+    # Nor are there pages of torch's before it.
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("wanted", RANKING)
