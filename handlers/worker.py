@@ -86,7 +86,7 @@ class Worker:
             device=_device(context.system_properties.get("gpu_id")),
             precision=_precision(),
             engines_folder=Path(engines_folder) if engines_folder else None,
-            gently=Path(os.environ.get(GENTLY) or os.devnull).is_file(),
+            gently=Path(os.environ.get(GENTLY, "")).is_file(),
         )
         # TorchServe's worker writes two lines per job at INFO, which its frontend parses: a third of a small job's cost.
         logging.getLogger().setLevel(logging.WARNING)

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from banquet.core.errors import StageFailed
-from banquet.features.problems import noted_problems
+from banquet.features.problems import in_words, noted_problems
 from banquet.wire.schema import SchemaMismatch
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ class Handover:
         """Raises `StageFailed` before there is a catalogue, and for a first one that does not fit."""
         catalogue = self._follower.current()
         if catalogue is None:
-            problems = "; ".join(noted_problems(self._follower.folder).values()) or "see the log of its builder"
-            raise StageFailed("no_catalogue", f"no catalogue in {self._follower.folder} yet; {problems}")
+            said = in_words(noted_problems(self._follower.folder)) or "see the log of its builder"
+            raise StageFailed("no_catalogue", f"no catalogue in {self._follower.folder} yet; {said}")
         if misfit := self.misfit(catalogue):
             raise StageFailed("schema_mismatch", misfit)
 
@@ -87,8 +87,7 @@ class Handover:
         """Raises `StageFailed` while the newest catalogue is refused, or none can be made."""
         if self._trouble:
             raise StageFailed("schema_mismatch", self._trouble)
-        if problems := noted_problems(self._follower.folder):
-            said = "; ".join(f"the {part} is not kept up: {problem}" for part, problem in problems.items())
+        if said := in_words(noted_problems(self._follower.folder)):
             raise StageFailed("unavailable", said)
 
     async def watch(self) -> None:

@@ -44,5 +44,10 @@ def noted_problems(folder: Path) -> Mapping[Part, str]:
     return found
 
 
+def in_words(problems: Mapping[Part, str]) -> str:
+    """For a person; empty without any."""
+    return "; ".join(f"the {part} is not kept up: {problem}" for part, problem in problems.items())
+
+
 def _file(folder: Path, part: Part) -> Path:
     return folder / f"problem-{part}.txt"

@@ -3,7 +3,7 @@
 Importing torch is 2 s of a core, 19 parts in 20 of what loading a small release takes. While the file named by BANQUET_GENTLY is
 there, a thread does it that takes only what time others leave (Linux): a core that does nothing else counts as idle for whoever
 wakes up. Nicety (19) leaves them p50 64 instead of 41 ms while a release loads, 200 requests/s on two cores. The thread's policy
-dies with it, and the worker serves with its own.
+dies with it, and the worker serves with its own. Nothing of Banquet is imported here: a worker's `banquet.wire` is its archive's.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
     The event log and the notes of running gateways are looked for beside the catalogue.
     """
     from banquet.app.feature_status import defaults_used, known_lag, stored_views, view_statuses
-    from banquet.features.problems import noted_problems
+    from banquet.features.problems import in_words, noted_problems
     from banquet.features.project.repo import FeatureRepo
     from banquet.features.status import status_of
 
@@ -124,8 +124,8 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
         typer.echo(json.dumps(asdict(found) | more))
         return
     console = Console()
-    for part, problem in problems.items():
-        console.print(f"the {part} is not kept up: {problem}", style="red", markup=False, soft_wrap=True)
+    if problems:
+        console.print(in_words(problems), style="red", markup=False, soft_wrap=True)
     console.print(f"store    {found.store}")
     console.print(f"dataset  {found.dataset or 'none; run `banquet features prepare`'}")
     console.print(f"events   {'unknown' if lag is None else f'{lag.unread_bytes:,} bytes unread'}")

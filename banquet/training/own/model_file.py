@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+# Torch's errors go on for pages.
+LONGEST_TEXT = 200
 RETRIEVAL = "retrieval"
 RANKING = "ranking"
 ITEM_ENCODER, HISTORY_ENCODER = "item_encoder", "history_encoder"
@@ -81,10 +83,6 @@ class ModelFile:
             f"{self.path}: {function}(data) returned a {type(returned).__name__} with {found}; return a dict (or a dataclass) "
             f"with the torch modules {wanted}"
         )
-
-
-# Torch's errors go on for pages.
-LONGEST_TEXT = 200
 
 
 def told(error: BaseException, path: Path) -> str:

@@ -139,7 +139,8 @@ class Part:
         if isinstance(error, OtherAnswers):
             return self.wrong(
                 f"computes something else once exported (differs by {error.gap})",
-                "let it depend on its inputs alone, and mask with `(1 - mask) * -1e9`: bool masks and -inf make NaN of none",
+                "let it depend on its inputs alone, and mask with `(1 - mask) * -1e9`: a bool mask or -inf makes NaN of an empty"
+                " history",
             )
         return self.wrong(
             f"cannot be exported by torch.export and ONNX: {told(error, self.file.path)}",
