@@ -18,7 +18,7 @@ from banquet.training.datasets.dataset import Dataset
 from banquet.training.export import Exported, write_release_files
 from banquet.training.graphs import all_graphs, ranking_graphs, retrieval_graphs
 from banquet.training.material import Material
-from banquet.training.measure import measure_ranking, measure_retrieval
+from banquet.training.measure import measure_questions, measure_ranking, measure_retrieval
 from banquet.training.models.ranking import RankerShape
 from banquet.training.models.retrieval import ItemWidths
 from banquet.training.own.model_file import RANKING, RETRIEVAL, ModelFile
@@ -26,6 +26,7 @@ from banquet.training.own.ranking import own_ranking
 from banquet.training.own.retrieval import own_retrieval
 from banquet.training.presets import preset_named
 from banquet.training.progress import Progress
+from banquet.training.questions import Questions
 from banquet.training.schema_building import build_schema
 from banquet.training.served.build import TABLE
 from banquet.training.served.lessons import Lessons
@@ -92,7 +93,14 @@ def train(
         metrics["seconds"] = began.laps
         described = write_release_files(folder, retrieval.exported + ranking.exported, material.schema, retrieval.vectors)
         manifest.seal(
-            folder, schema=material.schema, models=described, metrics=metrics, dataset=dataset.name, preset=preset, seed=seed
+            folder,
+            schema=material.schema,
+            models=described,
+            metrics=metrics,
+            dataset=dataset.name,
+            preset=preset,
+            seed=seed,
+            ranking_left_out=[question for question, value in metrics["questions"].items() if value["left_out"]],
         )
         release = registry.add(release_root, folder)
     registry.put_in_force(release_root, release.name)
@@ -117,7 +125,7 @@ def our_ranking(course: Course, retrieval: FinishedRetrieval) -> FinishedRanking
     lessons = None if course.slates is None else Lessons(moments, scorer, course.slates[0], course.slates[1], rng)
     trainer = RankingTrainer(moments, material.split, scorer, course.preset, rng, lessons)
     ranker = trainer.fit(ranker_shape(material.schema, settings), course.progress)
-    cascade = Cascade(moments, scorer, ranker, settings.pool)
+    cascade = Cascade(moments, scorer, ranker)
     graphs = ranking_graphs(ranker, material.schema, material.inputs, rng)
     return FinishedRanking(cascade, cascade.of_slates, Exported.of(course.folder, graphs, material.schema))
 
@@ -133,9 +141,11 @@ def _material(dataset: Dataset, preset: Preset, features: ServedFeatures | None)
 def _metrics(course: Course, retrieval: FinishedRetrieval, ranking: FinishedRanking) -> dict[str, Any]:
     """Both models beside their baselines; and on what was shown, if anything was."""
     log, split = course.material.log, course.material.split
+    questions = Questions(log, split, retrieval.scorer, course.material.items, course.preset.ranking.pool, course.seed)
     metrics: dict[str, Any] = {
         "retrieval": measure_retrieval(log, split, retrieval.scorer),
-        "ranking": measure_ranking(ranking.ranking, split, course.rng),
+        "ranking": measure_ranking(ranking.ranking, questions, course.rng),
+        "questions": measure_questions(ranking.ranking, questions, course.rng),
         "epochs": course.progress.notes,
     }
     if course.slates:
