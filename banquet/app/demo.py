@@ -59,7 +59,7 @@ def make(settings: Settings, data: Path | None, preset: str, seed: int) -> None:
     from banquet.training.datasets.dataset import refuse_to_replace
     from banquet.training.datasets.importing import import_data
     from banquet.training.datasets.synthetic import synthesize
-    from banquet.training.train import train
+    from banquet.training.train import TrainingOrder, train
 
     dataset = settings.workspace / "data"
     if data is not None and data.resolve() == dataset.resolve():
@@ -75,7 +75,7 @@ def make(settings: Settings, data: Path | None, preset: str, seed: int) -> None:
     trained = settings.workspace / "demo-release"
 
     def train_release() -> None:
-        trained.write_text(train(dataset, settings.releases, preset, seed).name)
+        trained.write_text(train(TrainingOrder(dataset, settings.releases, preset, seed)).name)
 
     ledger.once("data", f"{source} {seed}", dataset / "dataset.json", write_data)
     trained_on = _digest(dataset / "dataset.json")

@@ -104,9 +104,13 @@ class Cascade:
             if question != "no_history" and questions.can_ask(question)
         ]
         click, liking, ndcg = best_weights([*lists, served], with_likes=self.moments.log.has_ratings)
+        self.set_weights(click, liking)
+        return ndcg
+
+    def set_weights(self, click: float, liking: float) -> None:
+        """Let correction and liking count so much in the served score."""
         self.model.click_weight.fill_(click)
         self.model.like_weight.fill_(liking)
-        return ndcg
 
     def _lists(self, asked: Asked) -> Lists:
         correction, like = self._logits_of(asked)

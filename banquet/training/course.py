@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Course:
     """`slates` are what was shown, to train on, validate and test; None where nothing was. `rng` decides the batches.
 
-    `folder` takes the graphs of whatever is finished.
+    `folder` takes the graphs of whatever is finished. `weights` of clicks and likes are given where they were measured before.
     """
 
     material: Material
@@ -40,6 +40,7 @@ class Course:
     rng: np.random.Generator
     progress: Progress
     folder: Path
+    weights: tuple[float, float] | None = None
 
 
 class Ranking(Protocol):

@@ -43,8 +43,8 @@ class Progress:
         self._name = name
         self._task = self._bars.add_task(name, total=steps, note="")
 
-    def advance(self) -> None:
-        self._bars.advance(self._task)
+    def advance(self, steps: int = 1) -> None:
+        self._bars.advance(self._task, steps)
 
     def note(self, text: str) -> None:
         """Shown beside the bar; on a console that is no terminal (a log file) on a line of its own."""

@@ -51,7 +51,10 @@ SCALE_TARGETS = 500
 
 @dataclass(frozen=True)
 class RankingTrainer:
-    """Everything ranking learns from. `rng` decides the batches; torch's own seed decides weights and dropout."""
+    """Everything ranking learns from. `rng` decides the batches; torch's own seed decides weights and dropout.
+
+    `weights` of clicks and likes in the served score are given where there is no validation that could choose them.
+    """
 
     moments: Moments
     split: Split
@@ -60,6 +63,7 @@ class RankingTrainer:
     rng: np.random.Generator
     lessons: Lessons | None = None
     teacher: Teacher | None = None
+    weights: tuple[float, float] | None = None
 
     @cached_property
     def sampler(self) -> Sampler:
@@ -93,7 +97,7 @@ class RankingTrainer:
         return self._learn(model, click_targets(self.moments.log, self.split, self.rng), progress)
 
     def _learn(self, model: Ranker, clicks: Ints, progress: Progress) -> Ranker:
-        """The model of the epoch with the best sum of NDCG@10 over all questions and AUC of likes on the validation targets."""
+        """The model of the epoch with the best sum of NDCG@10 over all questions and AUC of likes, or else the last."""
         settings, log = self.preset.ranking, self.moments.log
         cascade = Cascade(self.moments, self.scorer, model)
         steps = math.ceil(max(len(clicks), len(self.lessons or ())) / settings.batch)
@@ -117,15 +121,22 @@ class RankingTrainer:
                 losses.append(schedule.step(click + self._like_loss(model, *window) if log.has_ratings else click))
                 progress.advance()
             model.eval()
-            ndcg = cascade.choose_weights(self.questions, valid[:EPOCH_USERS], self._judging(model))
+            ndcg = self._weigh(cascade, valid[:EPOCH_USERS])
             likes = self._like_auc(cascade) if log.has_ratings else 0.0
             told = f" like AUC {likes:.4f}" if log.has_ratings else ""
             progress.note(f"epoch {epoch}/{epochs} loss {np.mean(losses):.3f} valid NDCG@10 {ndcg:.4f}{told}")
-            if not best.goes_on(ndcg + likes):
+            if not best.goes_on(ndcg + likes if len(valid) else epoch):
                 break
         best.restore()
-        cascade.choose_weights(self.questions, valid[:VALID_USERS], self._judging(model))
+        self._weigh(cascade, valid)
         return model
+
+    def _weigh(self, cascade: Cascade, valid: Ints) -> float:
+        """Set the weights that are best on validation, or those given; returns the mean NDCG@10 over all questions."""
+        if self.weights is None:
+            return cascade.choose_weights(self.questions, valid, self._judging(cascade.model))
+        cascade.set_weights(*self.weights)
+        return 0.0
 
     def _learning(self, model: Ranker) -> nn.Module:
         return model if self.lessons is None else nn.ModuleList([model, self.lessons.examination])
