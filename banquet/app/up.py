@@ -20,6 +20,7 @@ from banquet.app.rotation import keep_rotating
 from banquet.app.settings import HostSettings
 from banquet.app.wiring import checked_release, deployer, supervised
 from banquet.core.errors import BadSettings
+from banquet.core.loopback import DIRECT
 from banquet.v1 import operations_pb2, operations_pb2_grpc
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def _write_settings(settings: Settings) -> Path:
 async def _tell_when_ready(address: str, on_ready: Callable[[str], None]) -> None:
     """Meanwhile the log says what is still missing, once it takes long and whenever that changes."""
     began_s, told = time.monotonic(), ""
-    async with grpc.aio.insecure_channel(address) as channel:
+    # The gateway is of this machine whatever its address: one in the local network must not be asked through a proxy either.
+    async with grpc.aio.insecure_channel(address, options=DIRECT) as channel:
         stub = operations_pb2_grpc.OperationsServiceStub(channel)
         while True:
             try:
