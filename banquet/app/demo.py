@@ -122,7 +122,7 @@ def tour(client: BanquetClient, users: list[str]) -> None:
 
 
 def print_answer(answer: Answer, heading: str) -> None:
-    show(answer_table(answer, heading, explain=False), answer_facts(answer))
+    show(answer_table(answer, heading), answer_facts(answer))
 
 
 @contextmanager

@@ -81,6 +81,6 @@ def print_answer(answer: Answer, heading: str, *, as_json: bool, explain: bool) 
     if as_json:
         print_json(answer)
     else:
-        from banquet.app.tables import answer_facts, answer_table, show
+        from banquet.app.tables import answer_facts, answer_table, explanations, show
 
-        show(answer_table(answer, heading, explain=explain), answer_facts(answer))
+        show(answer_table(answer, heading), *([explanations(answer)] if explain else []), answer_facts(answer))

@@ -190,9 +190,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, An
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
+
+    from banquet.app.tables import show
 
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(title=title, title_justify="left", show_header=columns != FACT)
@@ -200,8 +200,8 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         justify: Literal["left", "right"] = "right" if name in ("bytes", "items") else "left"
         table.add_column(name.replace("_", " "), overflow="fold", no_wrap=place == 0, justify=justify)
     for row in rows:
-        table.add_row(*(Text(_readable(row.get(name, ""))) for name in columns))
-    Console().print(table)
+        table.add_row(*(_readable(row.get(name, "")) for name in columns))
+    show(table)
 
 
 def _print_facts(title: str, facts: Mapping[str, Any]) -> None:

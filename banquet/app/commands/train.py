@@ -43,29 +43,26 @@ def train(
 
     A dataset made by `banquet dataset build` also has what was served: ranking then learns which of the items shown were taken.
     """
-    from rich.console import Console
-
+    from banquet.app.tables import plain_console, show
     from banquet.releases import registry
     from banquet.releases.manifest import load
     from banquet.training.report import metrics_tables
     from banquet.training.train import train as run
 
     features = None if repo is None else _features_of(repo)
-    folder = run(data, out, preset, seed, threads, Console(stderr=as_json), served, features, models)
+    folder = run(data, out, preset, seed, threads, plain_console(stderr=as_json), served, features, models)
     metrics = load(folder).metrics
     if as_json:
         typer.echo(json.dumps({"release": folder.name, "folder": str(folder), "metrics": metrics}))
         return
-    console = Console()
-    for table in metrics_tables(metrics):
-        console.print(table)
+    show(*metrics_tables(metrics))
     if registry.current(out) == folder.name:
-        console.print(f"release {folder.name} is in force in {out}")
+        show(f"release {folder.name} is in force in {out}")
     else:
-        console.print(
-            f"release {folder.name} is in {out}; another is being served: banquet release build --release {folder.name},"
+        show(
+            f"release {folder.name} is in {out}; another is being served: banquet release build --release {folder.name},",
+            f"then banquet release canary {folder.name}",
         )
-        console.print(f"then banquet release canary {folder.name}")
 
 
 def _features_of(repo: Path) -> ServedFeatures:
