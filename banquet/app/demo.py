@@ -101,7 +101,7 @@ def fingerprint(data: Path) -> str:
     return hashlib.sha256("\n".join([str(data.resolve()), *facts]).encode()).hexdigest()[:16]
 
 
-def tour(client: BanquetClient, users: list[str]) -> None:
+def tour(client: BanquetClient, users: list[str], logs: Path) -> None:
     """Show what some users see, click something, and show what changes."""
     for user in users:
         print_answer(client.recommend(user, placement="home", limit=SHOWN_ITEMS, explain=True), f"For {user} at home")
@@ -115,7 +115,7 @@ def tour(client: BanquetClient, users: list[str]) -> None:
         time.sleep(0.02)
         after = client.recommend(user, placement="home", limit=SHOWN_ITEMS, explain=True)
     if clicked in after.item_ids:
-        raise BanquetError(f"the click of {user} on {clicked} was not seen within {CLICK_PATIENCE_S:.0f} s; see var/log")
+        raise BanquetError(f"the click of {user} on {clicked} was not seen within {CLICK_PATIENCE_S:.0f} s; see {logs}")
     took_ms = (time.monotonic() - began_s) * 1e3
     print_answer(after, f"For {user} at home, {took_ms:.0f} ms after a click on {clicked}")
     print_answer(client.similar(clicked, limit=SHOWN_ITEMS, explain=True), f"Like {clicked}")

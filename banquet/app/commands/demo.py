@@ -34,7 +34,7 @@ def demo(
     users = pq.read_table(chosen.workspace / "data" / "users.parquet", columns=["user_id"])["user_id"][:SHOWN_USERS].to_pylist()
     typer.echo("Starting Banquet ...")
     with served(chosen, settings, _free_port()) as client:
-        tour(client, users)
+        tour(client, users, chosen.logs)
     typer.echo("Serve it yourself: make up, then banquet recommend --user " + users[0])
 
 
