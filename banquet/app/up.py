@@ -21,6 +21,7 @@ from banquet.app.settings import HostSettings
 from banquet.app.wiring import checked_release, deployer, supervised
 from banquet.core.errors import BadSettings
 from banquet.core.loopback import DIRECT
+from banquet.releases.fitness import build_hint
 from banquet.v1 import operations_pb2, operations_pb2_grpc
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
             settings = await _with_torchserve(settings, servers, stack)
         told = _write_settings(settings)
         if settings.rolls_out:
+            if hint := build_hint(settings.releases, settings.model_store):
+                log.warning(hint)
             await _deploying(deployer(settings, servers), release, stack)
         # Makes the key before several processes want it.
         pseudonyms_in_force(settings)

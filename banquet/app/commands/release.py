@@ -126,6 +126,7 @@ def verify(
 def list_(releases: Releases = RELEASES, model_store: ModelStore = MODEL_STORE, as_json: Json = False) -> None:
     """List the releases, oldest first, and what is wanted of each."""
     from banquet.releases import registry, rollout_file
+    from banquet.releases.fitness import build_hint
     from banquet.releases.manifest import load
 
     wanted = rollout_file.read(releases)
@@ -144,8 +145,10 @@ def list_(releases: Releases = RELEASES, model_store: ModelStore = MODEL_STORE, 
         typer.echo(json.dumps({"releases": rows}))
     elif rows:
         shown = ("version", "created_at", "dataset", "items", "archives", "state", "last")
-        short = [{**row, "archives": len(row["archives"])} for row in rows]
+        short = [{**row, "archives": len(row["archives"]), "created_at": _readable_time(row["created_at"])} for row in rows]
         print_table(f"Releases in {releases}", [{name: row[name] for name in shown} for row in short])
+        if hint := build_hint(releases, model_store):
+            typer.echo(hint)
     else:
         typer.echo(f"No releases in {releases}; train one with `banquet train`.")
 
@@ -206,6 +209,11 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_facts(title: str, facts: Mapping[str, Any]) -> None:
     print_table(title, [dict(zip(FACT, (name.replace("_", " "), value), strict=True)) for name, value in facts.items()])
+
+
+def _readable_time(iso: str) -> str:
+    """UTC without its zone, in two words, between which a narrow column can break."""
+    return iso.removesuffix("+00:00").replace("T", " ")
 
 
 def _readable(value: object) -> str:

@@ -57,7 +57,7 @@ def train(
         return
     show(*metrics_tables(metrics))
     if registry.current(out) == folder.name:
-        show(f"release {folder.name} is in force in {out}")
+        show(f"release {folder.name} is in force in {out}; banquet release build makes its archives for TorchServe")
     else:
         show(
             f"release {folder.name} is in {out}; another is being served: banquet release build --release {folder.name},",

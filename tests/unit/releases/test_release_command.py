@@ -59,11 +59,13 @@ def test_a_release_is_verified_with_its_archives(run, tmp_path, release):
 
 
 def test_releases_are_listed(run, release):
-    """The one in force is marked, its archives are named."""
+    """The one in force is marked, its archives are named; without them, the command that makes them."""
+    assert f"banquet release build --release {release.name}" in run("list")
     run("build")
     (one,) = json.loads(run("list", "--json"))["releases"]
     assert (one["version"], one["in_force"], one["archives"]) == (release.name, True, ["cascade", "ranking", "retrieval"])
     assert release.name in run("list")
+    assert "release build" not in run("list")
 
 
 def test_an_unknown_release_ends_with_code_2(run):
