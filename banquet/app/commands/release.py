@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -30,6 +31,8 @@ RELEASES = Path("var/releases")
 MODEL_STORE = Path("model_store")
 ARCHIVE = ".mar"
 FACT = ["fact", "value"]
+# More need the room between them.
+MANY_COLUMNS = 5
 INDEX = "release/index.json"
 
 app.command()(engines)
@@ -145,8 +148,7 @@ def list_(releases: Releases = RELEASES, model_store: ModelStore = MODEL_STORE, 
         typer.echo(json.dumps({"releases": rows}))
     elif rows:
         shown = ("version", "created_at", "dataset", "items", "archives", "state", "last")
-        short = [{**row, "archives": len(row["archives"]), "created_at": _readable_time(row["created_at"])} for row in rows]
-        print_table(f"Releases in {releases}", [{name: row[name] for name in shown} for row in short])
+        print_table(f"Releases in {releases}", [{name: _brief(row)[name] for name in shown} for row in rows])
         if hint := build_hint(releases, model_store):
             typer.echo(hint)
     else:
@@ -198,7 +200,8 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     from banquet.app.tables import show
 
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(title=title, title_justify="left", show_header=columns != FACT)
+    padding = (0, 1, 0, 0) if len(columns) > MANY_COLUMNS else (0, 1)
+    table = Table(title=title, title_justify="left", show_header=columns != FACT, padding=padding)
     for place, name in enumerate(columns):
         justify: Literal["left", "right"] = "right" if name in ("bytes", "items") else "left"
         table.add_column(name.replace("_", " "), overflow="fold", no_wrap=place == 0, justify=justify)
@@ -211,9 +214,11 @@ def _print_facts(title: str, facts: Mapping[str, Any]) -> None:
     print_table(title, [dict(zip(FACT, (name.replace("_", " "), value), strict=True)) for name, value in facts.items()])
 
 
-def _readable_time(iso: str) -> str:
-    """UTC without its zone, in two words, between which a narrow column can break."""
-    return iso.removesuffix("+00:00").replace("T", " ")
+def _brief(row: dict[str, Any]) -> dict[str, Any]:
+    """What fits beside each other in 80 columns: UTC to the minute, and reasons are for the history."""
+    created = datetime.fromisoformat(row["created_at"]).astimezone(UTC)
+    last = row["last"].partition(":")[0]
+    return {**row, "archives": len(row["archives"]), "created_at": f"{created:%Y-%m-%d %H:%M}", "last": last}
 
 
 def _readable(value: object) -> str:

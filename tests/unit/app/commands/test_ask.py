@@ -104,6 +104,7 @@ def test_a_gateway_that_is_not_there_is_one_line_and_exit_code_1(run):
     result = run("status", "--address", "127.0.0.1:1", "--timeout-ms", "100")
     assert result.exit_code == 1
     assert result.stderr.startswith("error: 127.0.0.1:1 is unavailable")
+    assert "start it with `banquet up`" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
