@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from rich.console import Console
+    from rich.console import Console  # noqa: TID251 - as a type
 
     from banquet.training.activity import Log
     from banquet.training.models.ranking import Ranker

@@ -38,19 +38,19 @@ def evaluate(
     histories, popular and rare items. Beside popularity, Markov-1 and the retrieval model alone, with paired 95 % intervals.
     """
     from banquet_client import ClientError
-    from rich.console import Console
 
     from banquet.app.evaluation.evaluate import EvaluationPlan, evaluate_gateway, evaluate_release, run
     from banquet.app.evaluation.tables import evaluation_table, warnings_of
     from banquet.app.placements import read_placements
     from banquet.app.settings import read_settings
+    from banquet.app.tables import plain_console, show
     from banquet.training.datasets.dataset import Dataset
     from banquet.training.progress import Progress
     from banquet.wire.files import write_atomically
 
     plan = EvaluationPlan(users, seed, placement, page_placement, category, threads)
     dataset, placements = Dataset.load(data), read_placements(read_settings().placements_file)
-    with Progress(Console(stderr=True)) as progress:
+    with Progress(plain_console(stderr=True)) as progress:
         try:
             body = run(
                 evaluate_release(plan, dataset, releases, release, placements, progress)
@@ -61,7 +61,4 @@ def evaluate(
             gateway.fail(str(error), gateway.EXIT_FAILED)
     if as_json:
         write_atomically(as_json, json.dumps(body, indent=1).encode())
-    console = Console()
-    console.print(evaluation_table(body, segments=True))
-    for warning in warnings_of(body):
-        console.print(f"warning: {warning}", style="yellow", markup=False)
+    show(evaluation_table(body, segments=True), *(f"warning: {warning}" for warning in warnings_of(body)))

@@ -47,21 +47,21 @@ def train(
 
     A dataset made by `banquet dataset build` also has what was served: ranking then learns which of the items shown were taken.
     """
-    from rich.console import Console
-
     from banquet.app.evaluation.after_training import evaluate_new
     from banquet.app.evaluation.tables import evaluation_table, warnings_of
+    from banquet.app.tables import plain_console, show
     from banquet.releases import evaluations, registry
     from banquet.releases.manifest import load
+    from banquet.training.progress import Progress
     from banquet.training.report import metrics_tables
     from banquet.training.train import TrainingOrder
     from banquet.training.train import refit as train_again
     from banquet.training.train import train as run
 
-    features, progress_console = None if repo is None else _features_of(repo), Console(stderr=as_json)
-    order = TrainingOrder(data, out, preset, seed, threads, progress_console, served, features, models)
+    features, console = None if repo is None else _features_of(repo), plain_console(stderr=as_json)
+    order = TrainingOrder(data, out, preset, seed, threads, console, served, features, models)
     measured = run(order)
-    evaluation = evaluate_new(data, out, measured.name, seed, progress_console)
+    evaluation = evaluate_new(data, out, measured.name, seed, Progress(console))
     folder = measured
     if refit:
         folder = train_again(order, measured)
@@ -71,20 +71,17 @@ def train(
         body = {"release": folder.name, "folder": str(folder), "metrics": metrics, "evaluation": evaluation}
         typer.echo(json.dumps(body))
         return
-    console = Console()
-    for table in [*metrics_tables(metrics), evaluation_table(evaluation, segments=False)]:
-        console.print(table)
-    for line in [*left_out_of(load(folder)), *(f"warning: {warning}" for warning in warnings_of(evaluation))]:
-        console.print(line, style="yellow", markup=False, highlight=False)
+    warnings = [*left_out_of(load(folder)), *(f"warning: {warning}" for warning in warnings_of(evaluation))]
+    show(*metrics_tables(metrics), evaluation_table(evaluation, segments=False), *warnings)
     if refit:
-        console.print(f"the numbers are of release {measured.name}; {folder.name} is the same, trained on everything")
+        show(f"the numbers are of release {measured.name}; {folder.name} is the same, trained on everything")
     if registry.current(out) == folder.name:
-        console.print(f"release {folder.name} is in force in {out}")
+        show(f"release {folder.name} is in force in {out}; banquet release build makes its archives for TorchServe")
     else:
-        console.print(
-            f"release {folder.name} is in {out}; another is being served: banquet release build --release {folder.name},"
+        show(
+            f"release {folder.name} is in {out}; another is being served: banquet release build --release {folder.name},",
+            f"then banquet release canary {folder.name}",
         )
-        console.print(f"then banquet release canary {folder.name}")
 
 
 def left_out_of(manifest: Manifest) -> list[str]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from rich.console import Console
+    from rich.console import Console  # noqa: TID251 - as a type
 
     from banquet.training.models.ranking import Ranker
     from banquet.training.models.retrieval import Retrieval
