@@ -1,7 +1,5 @@
 """How large a request may be; every message that refuses one names the field, the value and the range."""
 
-MAX_ID_BYTES = 256
-MAX_EVENT_ID_BYTES = 128
 MAX_LIMIT = 500
 MAX_EXCLUDED = 10_000
 MAX_RANKED = 5_000

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from banquet.training.models.ranking import item_features
-from banquet.training.windows import items_at, positions_before
+from banquet.training.windows import history_before, items_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,4 +68,4 @@ class Moments:
 
     def history_rows(self, targets: Ints) -> Ints:
         """Item rows [B, L], oldest first, left-padded with -1."""
-        return items_at(self.log, positions_before(self.log, self.log.user[targets], targets, self.history_length))
+        return items_at(self.log, history_before(self.log, self.log.user[targets], targets, self.history_length))

@@ -25,7 +25,11 @@ DATA = Path("var/data")
 @app.command("import")
 def import_(
     path: Annotated[
-        Path, typer.Argument(help="A folder, a table (.parquet, .csv, .tsv), a .zip, or `user item` lines (.txt.gz).")
+        Path,
+        typer.Argument(
+            help="A folder, a table (.parquet, .csv, .tsv, .jsonl, .ndjson; texts also with .gz, .bz2, .zst), a .zip, or `user"
+            " item` lines (.txt.gz)."
+        ),
     ],
     out: Out = DATA,
     name: Name = None,
@@ -35,28 +39,61 @@ def import_(
             "--map", metavar="NAME=COLUMN,...", help="What your columns are called, such as user_id=visitor,item_id=sku."
         ),
     ] = None,
+    event_types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--event-types", metavar="YOURS=OURS,...", help="What your event types stand for: view=click,refund=ignore."
+        ),
+    ] = None,
     lists: Annotated[
-        str, typer.Option("--lists", metavar="COLUMN,...", help="Columns with several categories joined by '|', such as genres.")
+        str,
+        typer.Option(
+            "--lists", metavar="COLUMN,...", help="Text columns with several categories, joined by '|' or written as JSON lists."
+        ),
     ] = "",
+    list_separator: Annotated[
+        str, typer.Option("--list-separator", metavar="TEXT", help="What joins the categories of --lists, such as '||'.")
+    ] = "|",
     leave_out: Annotated[
         str, typer.Option("--leave-out", metavar="COLUMN,...", help="Columns of users and items that are no features.")
     ] = "",
+    missing: Annotated[
+        str, typer.Option("--missing", metavar="WORD,...", help="Texts that stand for a missing value, beside empty ones.")
+    ] = "",
+    decimal: Annotated[str, typer.Option("--decimal", metavar="[.|,]", help="The decimal point of numbers in text files.")] = ".",
+    encoding: Annotated[
+        str | None,
+        typer.Option("--encoding", help="Of text files that are not UTF-8 and have no mark, such as latin-1."),
+    ] = None,
+    drop_duplicates: Annotated[
+        bool, typer.Option("--drop-duplicates", help="Leave out events that are the same as an earlier one in all columns.")
+    ] = False,
+    drop_unknown_items: Annotated[
+        bool, typer.Option("--drop-unknown-items", help="Leave out events of items that the table of items lacks.")
+    ] = False,
     users: Annotated[Path | None, typer.Option("--users", help="Table of users: user_id and features.")] = None,
     items: Annotated[Path | None, typer.Option("--items", help="Table of items: item_id, title, available and features.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Import MovieLens 100K or 1M, or your own interactions, users and items.
+    """Import MovieLens (100K, 1M, 10M, and the CSV form of 20M, 25M, 32M and latest), or your own interactions, users and items.
 
-    Interactions need user_id, item_id and event_time (ISO 8601 or unix time); event_type (impression, click, rating, purchase),
-    value (stars or amount) and event_id are optional. A folder holds interactions, users and items as .parquet or .csv.
+    Interactions need user_id, item_id and event_time (ISO 8601, unix time or YYYYMMDD); event_type (impression, click, rating,
+    purchase), value (stars or amount) and event_id are optional. A folder holds tables named interactions, users and items, each
+    a file or a folder of part files as Spark writes them; or it is such a folder of part files.
     """
     from banquet.training.datasets.dataset import refuse_to_replace
-    from banquet.training.datasets.importing import import_data
-    from banquet.training.datasets.tabular import Naming, parse_names
+    from banquet.training.datasets.dropping import Dropping
+    from banquet.training.datasets.importing import Reading, import_data
+    from banquet.training.datasets.source import TextFormat
+    from banquet.training.datasets.tabular import Naming, parse_event_types, parse_names
 
     refuse_to_replace(out)
-    naming = Naming(parse_names(map_ or ()), _columns(lists), _columns(leave_out))
-    _keep(import_data(path, name=name, users=users, items=items, naming=naming), out, as_json=as_json)
+    reading = Reading(
+        Naming(parse_names(map_ or ()), _columns(lists), _columns(leave_out), parse_event_types(event_types or ())),
+        TextFormat(encoding, decimal, _columns(missing), list_separator).checked(),
+        Dropping(drop_duplicates, drop_unknown_items),
+    )
+    _keep(import_data(path, name=name, users=users, items=items, reading=reading, say=_note), out, as_json=as_json)
 
 
 @app.command()
@@ -124,6 +161,10 @@ def show(
 
 def _columns(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _note(text: str) -> None:
+    typer.echo(f"note: {text}", err=True)
 
 
 def _keep(dataset: Dataset, out: Path, *, as_json: bool) -> None:

@@ -1,5 +1,7 @@
 """Sources find candidates, or say why not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,14 @@ async def test_retrieval_sends_the_history_oldest_first_and_everything_seen() ->
     assert sorted(arrays["seen"].tolist()) == [2, 5, 7, 8]
     assert found.candidates.rows.tolist() == [0, 1, 2, 3]
     assert found.candidates.user_vector is not None
+
+
+async def test_an_item_that_a_history_repeats_is_sent_once() -> None:
+    """Where it was last, as in training: somebody else's job may write every purchase."""
+    models = FakeModels()
+    query = make_query().with_user(replace(KNOWN, history=("i5", "i2", "i5", "i2", "i1")))
+    await Retrieval(models, limit=4, history_length=2, bits=FilterBits()).find(query)
+    assert models.jobs[0].arrays["history"].tolist() == [2, 5]
 
 
 @pytest.mark.parametrize("kind", [lambda m: Retrieval(m, 4, 50, FilterBits()), lambda m: Cascade(m, SCHEMA, 4, FilterBits())])
