@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 USERS = "users"
 CATALOGUE_UPDATE = "catalogue update"
+AVAILABILITY = "availability"
 # Without these answers are degraded or grow older, and still had better come.
-DISPENSABLE = (USERS, CATALOGUE_UPDATE)
+DISPENSABLE = (USERS, CATALOGUE_UPDATE, AVAILABILITY)
 
 
 @dataclass(frozen=True, slots=True)

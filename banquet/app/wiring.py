@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from banquet.api.operations import CATALOGUE_UPDATE
+from banquet.api.operations import AVAILABILITY, CATALOGUE_UPDATE
 from banquet.app.canary import INPUTS, PATIENCE_S, canary_job
 from banquet.app.deployer import Deployer
 from banquet.app.handover import Handover
@@ -259,7 +259,12 @@ async def open_parts(settings: Settings, name: str = "0") -> AsyncIterator[Parts
             catalogue=follower.current,
             events=events,
             erasures=ErasureBook(settings.erasures),
-            checks={"catalogue": handover.check_in_force, "users": users_can_be_read, CATALOGUE_UPDATE: handover.check_newest},
+            checks={
+                "catalogue": handover.check_in_force,
+                "users": users_can_be_read,
+                CATALOGUE_UPDATE: handover.check_newest,
+                AVAILABILITY: handover.check_available,
+            },
             canaries={model: canary(model) for model in INPUTS},
         )
     finally:
