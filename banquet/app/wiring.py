@@ -23,6 +23,7 @@ from banquet.app.shadow import Shadow
 from banquet.app.stages import Stages
 from banquet.core.errors import BadSettings, StageFailed
 from banquet.features.catalogue.follower import CatalogueFollower
+from banquet.features.project.key_types import PublishedKeyTypes
 from banquet.features.project.repo import FeatureRepo
 from banquet.features.users.opening import open_user_reader
 from banquet.feedback.erasures import ErasureBook
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from banquet.app.settings import Settings
     from banquet.core.catalogue import Catalogue
     from banquet.core.erasure import ErasureRequests
+    from banquet.core.ids import KeyTypes
     from banquet.core.stages import ModelJob, ModelRun, Sink, UserReader
     from banquet.feedback.ports import EventLog
     from banquet.wire.schema import FeatureSchema
@@ -69,6 +71,7 @@ class Parts:
     catalogue: Now
     events: EventLog
     erasures: ErasureRequests
+    keys: Callable[[], KeyTypes]
     checks: Mapping[str, Callable[[], Awaitable[None]]]
     canaries: Mapping[str, Callable[[], Awaitable[str]]]
 
@@ -259,6 +262,7 @@ async def open_parts(settings: Settings, name: str = "0") -> AsyncIterator[Parts
             catalogue=follower.current,
             events=events,
             erasures=ErasureBook(settings.erasures),
+            keys=PublishedKeyTypes(settings.catalogue),
             checks={
                 "catalogue": handover.check_in_force,
                 "users": users_can_be_read,

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import BadSettings, StageFailed
+from banquet.features.project.key_types import key_types_of
 from banquet.features.project.layout_keeper import LayoutKeeper
 from banquet.features.project.repo import FeatureRepo
 from banquet.features.users.opening import open_user_reader
@@ -33,7 +34,8 @@ def look_up(
     described = FeatureRepo.open(repo, yaml)
     layouts = LayoutKeeper(described, catalogue)
     try:
-        layouts.current()
+        if problem := key_types_of(layouts.current()).problem("user", user_id):
+            raise BadSettings(f"user {problem}")
         return asyncio.run(_read(described, catalogue, user_id, values, strict=strict))
     except StageFailed as error:
         raise BadSettings(f"user {user_id!r} cannot be read: {error}") from error
