@@ -72,7 +72,8 @@ class Handover:
         try:
             stable.schema.check_items(catalogue.file.columns)
         except SchemaMismatch as error:
-            return f"release {stable.release} does not fit catalogue {catalogue.version}: {error}; train again or undo the apply"
+            remedy = "train again with --repo, or undo the apply"
+            return f"release {stable.release} does not fit catalogue {catalogue.version}: {error}; {remedy}"
         return ""
 
     async def check_in_force(self) -> None:

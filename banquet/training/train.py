@@ -31,6 +31,7 @@ from banquet.training.served.build import TABLE
 from banquet.training.served.lessons import Lessons
 from banquet.training.served.measure import measure_served
 from banquet.training.served.slates import read_slates, split_slates
+from banquet.training.served_features import as_served
 from banquet.training.split import FEWEST, split_by_time
 from banquet.training.train_ranking import RankingTrainer
 from banquet.training.train_retrieval import RetrievalTrainer, Scorer
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
     from banquet.training.models.ranking import Ranker
     from banquet.training.models.retrieval import Retrieval
     from banquet.training.presets import Preset, RankingPreset
-    from banquet.training.schema_building import ServedFeatures
     from banquet.training.served.slates import Slates
+    from banquet.training.served_features import ServedFeatures
     from banquet.wire.schema import FeatureSchema
 
 
@@ -123,6 +124,8 @@ def our_ranking(course: Course, retrieval: FinishedRetrieval) -> FinishedRanking
 
 
 def _material(dataset: Dataset, preset: Preset, features: ServedFeatures | None) -> Material:
+    if features is not None:
+        dataset = as_served(dataset, features)
     log = read_log(dataset)
     split = split_by_time(log)
     if not len(split.test):
