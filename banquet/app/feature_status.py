@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from banquet.features.census import take_census
 from banquet.features.project.layout import LAYOUT_FILE, read_layout
 from banquet.features.project.materializations import read_materializations
+from banquet.features.stores.local_times import noted_zone
 from banquet.feedback.lag import consumer_lag, events_set_aside
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def stored_views(repo: FeatureRepo, folder: Path) -> list[ViewCount]:
     """Every stored view, counted now; none before there is a layout. Raises `StageFailed` when the store does not answer."""
     if not (folder / LAYOUT_FILE).exists():
         return []
-    return take_census(repo, read_layout(folder))
+    return take_census(repo, read_layout(folder), noted_zone(folder))
 
 
 def view_statuses(

@@ -9,6 +9,7 @@ from banquet.core.errors import BadSettings, StageFailed
 from banquet.features.project.key_types import key_types_of
 from banquet.features.project.layout_keeper import LayoutKeeper
 from banquet.features.project.repo import FeatureRepo
+from banquet.features.stores.local_times import noted_zone
 from banquet.features.users.opening import open_user_reader
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def look_up(
 
 
 async def _read(repo: FeatureRepo, catalogue: Path, user_id: str, context: dict[str, str], *, strict: bool) -> UserFeatures:
-    reader = open_user_reader(repo, catalogue, PATIENCE_S, "strict" if strict else "feast")
+    zone = noted_zone(catalogue)
+    reader = open_user_reader(repo, catalogue, PATIENCE_S, "strict" if strict else "feast", zone=zone)
     try:
         return await reader.read(user_id, context)
     finally:
