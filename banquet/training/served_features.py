@@ -50,6 +50,21 @@ def as_served(dataset: Dataset, served: ServedFeatures) -> Dataset:
     return replace(dataset, users=_followed(dataset.users, served.user), items=_followed(dataset.items, served.item))
 
 
+def followed(before: Dataset, after: Dataset, served: ServedFeatures) -> list[str]:
+    """What a person should know of `as_served`: numbers that are taken as texts, and texts that are taken as numbers."""
+    notes = []
+    for old, new, types in ((before.users, after.users, served.user), (before.items, after.items, served.item)):
+        for name in old.column_names:
+            found, taken = kind_of(old.schema.field(name).type), kind_of(new.schema.field(name).type)
+            if found != taken:
+                example = next((value for value in new[name].to_pylist() if value is not None), None)
+                notes.append(
+                    f"feature {name!r} is {_IN_WORDS[found]} in the data and {types[name]} in the repo: taken as"
+                    f" {_IN_WORDS[taken]}, such as {example!r}"
+                )
+    return notes
+
+
 def as_trained(dataset: Dataset, schema: FeatureSchema) -> Dataset:
     """The dataset with its features of the kinds that a release was trained on."""
     texts, numbers = "STRING", "DOUBLE"

@@ -31,7 +31,7 @@ from banquet.training.served.build import TABLE
 from banquet.training.served.lessons import Lessons
 from banquet.training.served.measure import measure_served
 from banquet.training.served.slates import read_slates, split_slates
-from banquet.training.served_features import as_served
+from banquet.training.served_features import as_served, followed
 from banquet.training.split import FEWEST, split_by_time
 from banquet.training.train_ranking import RankingTrainer
 from banquet.training.train_retrieval import RetrievalTrainer, Scorer
@@ -79,6 +79,11 @@ def train(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     began = _Clock()
+    if features is not None:
+        imported, dataset = dataset, as_served(dataset, features)
+        if console is not None:
+            for note in followed(imported, dataset, features):
+                console.print(note, markup=False, highlight=False)
     material = _material(dataset, settings, features)
     slates = _served_slates(served, data_dir, material)
     with registry.making(release_root) as folder:
@@ -124,8 +129,6 @@ def our_ranking(course: Course, retrieval: FinishedRetrieval) -> FinishedRanking
 
 
 def _material(dataset: Dataset, preset: Preset, features: ServedFeatures | None) -> Material:
-    if features is not None:
-        dataset = as_served(dataset, features)
     log = read_log(dataset)
     split = split_by_time(log)
     if not len(split.test):

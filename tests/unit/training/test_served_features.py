@@ -10,7 +10,7 @@ from banquet.training.activity import read_log
 from banquet.training.datasets.dataset import Dataset
 from banquet.training.encoding import encode_all_items, encode_all_users
 from banquet.training.schema_building import build_schema
-from banquet.training.served_features import ServedFeatures, as_served, as_trained
+from banquet.training.served_features import ServedFeatures, as_served, as_trained, followed
 from banquet.training.split import split_by_time
 
 
@@ -45,6 +45,14 @@ def test_columns_follow_the_repo_where_all_values_can(
     found = as_served(having(handmade, values), ServedFeatures({}, {"brand": served})).items["brand"]
     assert found.to_pylist() == followed
     assert [type(value) for value in found.to_pylist()] == [type(value) for value in followed]
+
+
+def test_who_trains_is_told_what_follows(handmade: Dataset) -> None:
+    """A brand "007" that was imported as 7 long ago would never be met again."""
+    dataset, served = having(handmade, pa.array([7, 12, None, 7, 7, 12])), ServedFeatures({"age": "DOUBLE"}, {"brand": "STRING"})
+    assert followed(dataset, as_served(dataset, served), served) == [
+        "feature 'brand' is a number in the data and STRING in the repo: taken as text, such as '7'"
+    ]
 
 
 def test_users_follow_too(handmade: Dataset) -> None:
