@@ -86,7 +86,7 @@ def declared_views(store: FeatureStore, keys: Mapping[Entity, OwnKey], repo_path
         views[name] = _checked(view, features, keys[entity_of(name)].join_key, repo_path)
     if missing := VIEWS.keys() - views:
         log.warning(
-            "%s has no views %s: what they would hold of events is not kept up; define them as in Banquet's feature_repo",
+            "%s has no views %s: what they would hold of events is not kept up; copy event_views.py of Banquet's feature_repo",
             repo_path,
             ", ".join(sorted(missing)),
         )

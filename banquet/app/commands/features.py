@@ -127,7 +127,7 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
     if problems:
         console.print(in_words(problems), style="red", markup=False, soft_wrap=True)
     console.print(f"store    {found.store}")
-    console.print(f"dataset  {found.dataset or 'none; run `banquet features prepare`'}")
+    console.print(f"dataset  {found.dataset or ('none' if views else 'none; run `banquet features prepare`')}")
     console.print(f"events   {'unknown' if lag is None else f'{lag.unread_bytes:,} bytes unread'}")
     if strange:
         console.print(f"         {strange:,} set aside: the repo's keys cannot be the ids of their users or items")
