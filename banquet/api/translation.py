@@ -10,7 +10,7 @@ import numpy as np
 from banquet.api import limits
 from banquet.core.catalogue import as_number
 from banquet.core.errors import BadRequest
-from banquet.core.ids import id_problem
+from banquet.core.ids import first_problem, id_problem
 from banquet.core.query import AttributeFilter, Query
 from banquet.v1 import recommendation_pb2 as pb
 
@@ -42,7 +42,7 @@ def recommend_query(request: pb.RecommendRequest, deadline: Deadline, catalogue:
 
 def rank_query(request: pb.RankItemsRequest, deadline: Deadline, catalogue: Catalogue, keys: KeyTypes) -> Query:
     checked_count("item_ids", len(request.item_ids), 1, limits.MAX_RANKED)
-    item_ids = tuple(checked_key(f"item_ids[{k}]", item, keys.item) for k, item in enumerate(request.item_ids))
+    item_ids = _keys("item_ids", tuple(checked_id(f"item_ids[{k}]", item) for k, item in enumerate(request.item_ids)), keys)
     limit = checked_count("limit", request.limit, 0, limits.MAX_RANKED) or len(set(item_ids))
     if request.explain:
         checked_count("limit of an explained answer", limit, 1, limits.MAX_EXPLAINED)
@@ -149,10 +149,14 @@ def _page_item(context: pb.QueryContext, keys: KeyTypes) -> str:
 
 def _excluded(item_ids: Sequence[str], keys: KeyTypes) -> tuple[str, ...]:
     checked_count("number of exclude_item_ids", len(item_ids), 0, limits.MAX_EXCLUDED)
-    for number, item_id in enumerate(item_ids):
-        if problem := id_problem(keys.item, item_id):
-            raise BadRequest(f"exclude_item_ids[{number}] {problem}")
-    return tuple(item_ids)
+    return _keys("exclude_item_ids", tuple(item_ids), keys)
+
+
+def _keys(field: str, item_ids: tuple[str, ...], keys: KeyTypes) -> tuple[str, ...]:
+    if found := first_problem(keys.item, item_ids):
+        place, problem = found
+        raise BadRequest(f"{field}[{place}] {problem}")
+    return item_ids
 
 
 def _filters(filters: Iterable[pb.AttributeFilter], catalogue: Catalogue) -> tuple[AttributeFilter, ...]:

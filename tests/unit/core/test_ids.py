@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from banquet.core.ids import KeyTypes, id_problem
+from banquet.core.ids import KeyTypes, first_problem, id_problem
 
 
 @given(st.text())
@@ -12,9 +12,10 @@ def test_every_text_is_an_id_of_strings(text: str) -> None:
     assert not id_problem("STRING", text)
 
 
-@given(st.integers(-(2**63), 2**63 - 1))
+@given(st.integers(-(2**64), 2**64))
 def test_a_whole_number_has_one_spelling(number: int) -> None:
-    assert not id_problem("INT64", str(number))
+    assert bool(id_problem("INT64", str(number))) == (not -(2**63) <= number < 2**63)
+    assert bool(id_problem("INT32", str(number))) == (not -(2**31) <= number < 2**31)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,14 @@ def test_a_whole_number_has_one_spelling(number: int) -> None:
 def test_what_is_no_key_is_named(kind: str, text: str, problem: str) -> None:
     """With the value, and what to write."""
     assert problem in id_problem(kind, text)
+
+
+def test_the_first_of_many_that_is_no_key_is_found() -> None:
+    """Also behind one whose range had to be looked at."""
+    assert first_problem("INT64", []) is None
+    assert first_problem("INT64", ["7", str(2**63 - 1), str(-(2**63))]) is None
+    assert first_problem("STRING", ["007", ""]) is None
+    assert first_problem("INT64", ["7", str(2**63 - 1), "07", "x"]) == (2, id_problem("INT64", "07"))
 
 
 def test_users_and_items_have_types_of_their_own() -> None:
