@@ -19,9 +19,8 @@ _TYPES: dict[pa.DataType, FeastType] = {
 
 
 def fields_of(view: str) -> list[Field]:
-    """One field per feature column of `data/<view>.parquet` or `data/<view>/base.parquet`, in the file's order."""
-    folder = _DATA / view
-    file = folder / "base.parquet" if folder.is_dir() else _DATA / f"{view}.parquet"
+    """One field per feature column of `data/<view>.parquet`, in the file's order."""
+    file = _DATA / f"{view}.parquet"
     if not file.is_file():
         # SystemExit: the feast command shows this one line instead of a traceback.
         raise SystemExit(

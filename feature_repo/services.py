@@ -1,7 +1,8 @@
 """What each model takes."""
 
+from event_views import item_activity, item_recent, user_activity, user_recent
 from feast import FeatureService
-from views import item_activity, item_profile, item_recent, user_activity, user_profile, user_recent
+from views import item_profile, user_profile
 
 retrieval = FeatureService(name="retrieval", features=[user_activity[["history"]]])
 ranking = FeatureService(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from banquet.wire.availability import availability
 from banquet.wire.bits import unpack_bits
 from handlers.changes import changed_rows, rows_before
 from handlers.tables import Tables
@@ -34,8 +35,8 @@ class ResidentItems:
 
     `vectors` float32 [S, d] and `features` [S, F] (None where no ranking model lives) are the lines. `slots` int64 [N + 1] has
     each row's, and slot 0, a line of zeros, for row -1. `rows` int64 [S] says whose line a slot is, -1 for no item of this
-    version. `shown` bool [S] tells the slots that may be found: not those, and no item that is not available; `hidden` int64 are
-    the others. `catalogue` is what it was made of. `encoded` says how many items went through the models for it.
+    version. `available` bool [N] tells the items that may be found, `shown` bool [S] their slots; `hidden` int64 are the other
+    slots. `catalogue` is what it was made of. `encoded` says how many items went through the models for it.
     """
 
     version: str
@@ -44,6 +45,7 @@ class ResidentItems:
     features: Tensor | None
     slots: Tensor
     rows: Tensor
+    available: NDArray[np.bool_]
     shown: Tensor
     hidden: Tensor
     catalogue: CatalogueFile
@@ -62,9 +64,7 @@ class ResidentItems:
 
     def slots_allowed(self, words: NDArray[np.int32]) -> list[Tensor]:
         """The slots that may be found and whose rows' bits are set in `words` [B, ceil(N / 32)]: int64 [n] of each query."""
-        allowed, available = unpack_bits(words, len(self)), self.catalogue.columns.get("available")
-        if available is not None:
-            allowed &= available.values != 0
+        allowed = unpack_bits(words, len(self)) & self.available
         return [self.slots.take(torch.from_numpy(np.flatnonzero(its)).to(self.device)) for its in allowed]
 
     def rows_of(self, slots: Tensor) -> NDArray[np.int32]:
@@ -117,9 +117,16 @@ class ItemSide:
     ) -> ResidentItems:
         """The lines of the version before, and behind them those of what changed; the very same ones if nothing did."""
         if old_rows is None and not len(changed):
-            shown = _shown(catalogue, before.slots, before.rows)
-            hidden = (~shown).nonzero()[:, 0]
-            return replace(before, version=catalogue.version, shown=shown, hidden=hidden, catalogue=catalogue, encoded=0)
+            available, shown, hidden = _shown(catalogue, before.slots, before.rows)
+            return replace(
+                before,
+                version=catalogue.version,
+                available=available,
+                shown=shown,
+                hidden=hidden,
+                catalogue=catalogue,
+                encoded=0,
+            )
         tables, slots = before.tables, torch.cat([_kept(before, old_rows), before.slots[-1:]])
         if len(changed):
             slots[torch.from_numpy(changed).to(slots.device)] = tables.append(*self._lines(self._inputs(catalogue, changed)))
@@ -147,17 +154,17 @@ def _in_order(catalogue: CatalogueFile, vectors: Tensor, features: Tensor | None
 def _resident(catalogue: CatalogueFile, tables: Tables, slots: Tensor, *, encoded: int) -> ResidentItems:
     rows = torch.full((tables.used,), -1, dtype=torch.int64, device=slots.device)
     rows[slots[:-1]] = torch.arange(len(slots) - 1, device=slots.device)
-    shown = _shown(catalogue, slots, rows)
-    lines, hidden = (tables.vectors, tables.features), (~shown).nonzero()[:, 0]
-    return ResidentItems(catalogue.version, tables, *lines, slots, rows, shown, hidden, catalogue, encoded)
+    available, shown, hidden = _shown(catalogue, slots, rows)
+    lines = (tables.vectors, tables.features)
+    return ResidentItems(catalogue.version, tables, *lines, slots, rows, available, shown, hidden, catalogue, encoded)
 
 
-def _shown(catalogue: CatalogueFile, slots: Tensor, rows: Tensor) -> Tensor:
+def _shown(catalogue: CatalogueFile, slots: Tensor, rows: Tensor) -> tuple[NDArray[np.bool_], Tensor, Tensor]:
+    """`available`, `shown` and `hidden`."""
+    available = availability(catalogue.columns, len(slots) - 1).shown
     shown = rows >= 0
-    available = catalogue.columns.get("available")
-    if available is not None:
-        shown[slots[torch.from_numpy(np.flatnonzero(available.values == 0)).to(slots.device)]] = False
-    return shown
+    shown[slots[torch.from_numpy(np.flatnonzero(~available)).to(slots.device)]] = False
+    return available, shown, (~shown).nonzero()[:, 0]
 
 
 def _over_all(graph: Graph, inputs: ItemInputs) -> Tensor:

@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from banquet.api import limits
-from banquet.api.translation import checked_count, checked_id, optional_id
+from banquet.api.translation import checked_count, checked_id, checked_key, optional_id
 from banquet.core.errors import BadRequest
+from banquet.core.ids import KeyTypes
 from banquet.core.limits import MAX_EVENT_ID_BYTES
 from banquet.feedback.events import Event
 from banquet.v1 import feedback_pb2 as pb
@@ -33,11 +34,20 @@ MAX_POSITION = 100_000
 
 
 class Feedback(rpc.FeedbackServiceServicer):
-    """Answers when the events are durable; a batch with one bad event is refused as a whole. `count` is told of what is new."""
+    """Answers when the events are durable; a batch with one bad event is refused as a whole.
 
-    def __init__(self, log: EventLog, count: Callable[[Sequence[Event]], None] = lambda _: None) -> None:
+    `count` is told of what is new; `keys` says what ids must look like.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        count: Callable[[Sequence[Event]], None] = lambda _: None,
+        keys: Callable[[], KeyTypes] = KeyTypes,
+    ) -> None:
         self._log = log
         self._count = count
+        self._keys = keys
 
     async def RecordEvents(self, request: pb.RecordEventsRequest, context: Context) -> pb.RecordEventsResponse:  # noqa: ARG002
         recorded, duplicates = await self._record(request.events)
@@ -54,8 +64,8 @@ class Feedback(rpc.FeedbackServiceServicer):
 
     async def _record(self, events: Sequence[pb.Event]) -> tuple[int, int]:
         checked_count("number of events", len(events), 1, limits.MAX_EVENTS)
-        now_s = time.time()
-        checked = [to_event(f"events[{k}]", event, now_s) for k, event in enumerate(events)]
+        now_s, keys = time.time(), self._keys()
+        checked = [to_event(f"events[{k}]", event, now_s, keys) for k, event in enumerate(events)]
         written = await self._log.append(checked)
         if not written.duplicates:
             # Which of a batch were there already is not said, and nothing may count twice.
@@ -63,7 +73,7 @@ class Feedback(rpc.FeedbackServiceServicer):
         return written.recorded, written.duplicates
 
 
-def to_event(field: str, event: pb.Event, now_s: float) -> Event:
+def to_event(field: str, event: pb.Event, now_s: float, keys: KeyTypes) -> Event:
     """The event of a request. Raises `BadRequest` naming the field, its value and what is allowed."""
     kind = TYPES.get(event.type)
     if kind is None:
@@ -83,8 +93,8 @@ def to_event(field: str, event: pb.Event, now_s: float) -> Event:
     return Event(
         event_id=checked_id(f"{field}.event_id", event.event_id, MAX_EVENT_ID_BYTES),
         type=kind,
-        user_id=checked_id(f"{field}.user_id", event.user_id),
-        item_id=checked_id(f"{field}.item_id", event.item_id),
+        user_id=checked_key(f"{field}.user_id", event.user_id, keys.user),
+        item_id=checked_key(f"{field}.item_id", event.item_id, keys.item),
         time_us=event.time.seconds * 1_000_000 + event.time.nanos // 1_000,
         request_id=optional_id(f"{field}.request_id", event.request_id),
         position=checked_count(f"{field}.position", event.position, 0, MAX_POSITION) if event.HasField("position") else None,

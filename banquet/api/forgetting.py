@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from banquet.api.translation import checked_id
+from banquet.api.translation import checked_key
 from banquet.core.errors import NotThere
+from banquet.core.ids import KeyTypes
 from banquet.v1 import operations_pb2 as pb
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from banquet.core.erasure import Erasure, ErasureRequests
 
 # For callers without a deadline, and as a cap for patient ones: who waits takes the place of a call.
@@ -21,12 +24,13 @@ LOOK_S = 0.05
 class Forgetting:
     """Answers from a port that makes requests durable; others carry them out."""
 
-    def __init__(self, requests: ErasureRequests) -> None:
+    def __init__(self, requests: ErasureRequests, keys: Callable[[], KeyTypes] = KeyTypes) -> None:
         self._requests = requests
+        self._keys = keys
 
     async def forget(self, user_id: str, remaining_s: float | None) -> pb.Erasure:
         """The erasure when it is done in time, or how far it is. Raises `BadRequest` or `Overloaded`."""
-        checked_id("user_id", user_id)
+        checked_key("user_id", user_id, self._keys().user)
         erasure: Erasure = await asyncio.to_thread(self._requests.request, user_id)
         wait_s = LONGEST_WAIT_S if remaining_s is None else min(remaining_s - REPLY_RESERVE_S, LONGEST_WAIT_S)
         try:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from banquet.api.forgetting import Forgetting
+from banquet.core.ids import KeyTypes
 from banquet.v1 import operations_pb2 as pb
 from banquet.v1 import operations_pb2_grpc as rpc
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
 USERS = "users"
 CATALOGUE_UPDATE = "catalogue update"
+AVAILABILITY = "availability"
 # Without these answers are degraded or grow older, and still had better come.
-DISPENSABLE = (USERS, CATALOGUE_UPDATE)
+DISPENSABLE = (USERS, CATALOGUE_UPDATE, AVAILABILITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,13 @@ class Operations(rpc.OperationsServiceServicer):
         catalogue: Callable[[], Catalogue | None],
         releases: Callable[[], Sequence[ServedRelease]],
         erasures: ErasureRequests,
+        keys: Callable[[], KeyTypes] = KeyTypes,
     ) -> None:
-        """`releases` are those that serve, the stable one first."""
+        """`releases` are those that serve, the stable one first; `keys` says what ids must look like."""
         self._condition = condition
         self._catalogue = catalogue
         self._releases = releases
-        self._forgetting = Forgetting(erasures)
+        self._forgetting = Forgetting(erasures, keys)
         self._began_s = time.monotonic()
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:  # noqa: ARG002

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from banquet.api.translation import answer_info, rank_query, recommend_query, scored_items, similar_query
 from banquet.core.deadline import Deadline
 from banquet.core.errors import BadRequest, StageFailed, UnknownPlacement
+from banquet.core.ids import KeyTypes
 from banquet.v1 import recommendation_pb2 as pb
 from banquet.v1 import recommendation_pb2_grpc as rpc
 
@@ -55,15 +56,25 @@ class Releases(Protocol):
 
 
 class Recommendation(rpc.RecommendationServiceServicer):
-    """Answers from a release's pipelines. `catalogue` gives the version in force, or None before the first is loaded."""
+    """Answers from a release's pipelines.
 
-    def __init__(self, releases: Releases, catalogue: Callable[[], Catalogue | None], max_latency_s: float) -> None:
+    `catalogue` gives the version in force, or None before the first is loaded; `keys` says what ids must look like.
+    """
+
+    def __init__(
+        self,
+        releases: Releases,
+        catalogue: Callable[[], Catalogue | None],
+        max_latency_s: float,
+        keys: Callable[[], KeyTypes] = KeyTypes,
+    ) -> None:
         self._releases = releases
         self._catalogue = catalogue
         self._max_latency_s = max_latency_s
+        self._keys = keys
 
     async def Recommend(self, request: pb.RecommendRequest, context: Context) -> pb.RecommendResponse:
-        query = recommend_query(request, self._deadline(context), self._in_force())
+        query = recommend_query(request, self._deadline(context), self._in_force(), self._keys())
         release = self._releases.of(query.user_id)
         pipeline = release.placements.get(query.placement)
         if pipeline is None:
@@ -73,13 +84,13 @@ class Recommendation(rpc.RecommendationServiceServicer):
         return pb.RecommendResponse(request_id=query.request_id, items=scored_items(answer), info=answer_info(answer))
 
     async def RankItems(self, request: pb.RankItemsRequest, context: Context) -> pb.RankItemsResponse:
-        query = rank_query(request, self._deadline(context), self._in_force())
+        query = rank_query(request, self._deadline(context), self._in_force(), self._keys())
         release = self._releases.of(query.user_id)
         answer = await self._answer(release, release.rank, query, context)
         return pb.RankItemsResponse(request_id=query.request_id, items=scored_items(answer), info=answer_info(answer))
 
     async def SimilarItems(self, request: pb.SimilarItemsRequest, context: Context) -> pb.SimilarItemsResponse:
-        query = similar_query(request, self._deadline(context), self._in_force())
+        query = similar_query(request, self._deadline(context), self._in_force(), self._keys())
         if query.catalogue.rows_of([query.item_id])[0] < 0:
             raise BadRequest(f"item_id {query.item_id[:64]!r} is not in the catalogue; ask for an item that is")
         release = self._releases.of(query.user_id)

@@ -10,6 +10,7 @@ import numpy as np
 from banquet.api import limits
 from banquet.core.catalogue import as_number
 from banquet.core.errors import BadRequest
+from banquet.core.ids import first_problem, id_problem
 from banquet.core.limits import MAX_ID_BYTES
 from banquet.core.query import AttributeFilter, Query
 from banquet.v1 import recommendation_pb2 as pb
@@ -20,46 +21,47 @@ if TYPE_CHECKING:
     from banquet.core.candidates import Candidates
     from banquet.core.catalogue import Catalogue
     from banquet.core.deadline import Deadline
+    from banquet.core.ids import KeyTypes
     from banquet.core.stages import Answer
 
 
-def recommend_query(request: pb.RecommendRequest, deadline: Deadline, catalogue: Catalogue) -> Query:
+def recommend_query(request: pb.RecommendRequest, deadline: Deadline, catalogue: Catalogue, keys: KeyTypes) -> Query:
     return Query(
         request_id=new_request_id(),
-        user_id=checked_id("user_id", request.user_id),
+        user_id=checked_key("user_id", request.user_id, keys.user),
         placement=request.placement,
         limit=checked_count("limit", request.limit, 1, limits.MAX_LIMIT),
         deadline=deadline,
         catalogue=catalogue,
-        item_id=optional_id("context.item_id", request.context.item_id),
+        item_id=_page_item(request.context, keys),
         context=_context(request.context),
-        exclude_item_ids=_excluded(request.exclude_item_ids),
+        exclude_item_ids=_excluded(request.exclude_item_ids, keys),
         filters=_filters(request.filters, catalogue),
         explain=request.explain,
     )
 
 
-def rank_query(request: pb.RankItemsRequest, deadline: Deadline, catalogue: Catalogue) -> Query:
+def rank_query(request: pb.RankItemsRequest, deadline: Deadline, catalogue: Catalogue, keys: KeyTypes) -> Query:
     checked_count("item_ids", len(request.item_ids), 1, limits.MAX_RANKED)
-    item_ids = tuple(checked_id(f"item_ids[{k}]", item) for k, item in enumerate(request.item_ids))
+    item_ids = _keys("item_ids", tuple(checked_id(f"item_ids[{k}]", item) for k, item in enumerate(request.item_ids)), keys)
     limit = checked_count("limit", request.limit, 0, limits.MAX_RANKED) or len(set(item_ids))
     if request.explain:
         checked_count("limit of an explained answer", limit, 1, limits.MAX_EXPLAINED)
     return Query(
         request_id=new_request_id(),
-        user_id=checked_id("user_id", request.user_id),
+        user_id=checked_key("user_id", request.user_id, keys.user),
         placement="rank",
         limit=limit,
         deadline=deadline,
         catalogue=catalogue,
-        item_id=optional_id("context.item_id", request.context.item_id),
+        item_id=_page_item(request.context, keys),
         context=_context(request.context),
         item_ids=item_ids,
         explain=request.explain,
     )
 
 
-def similar_query(request: pb.SimilarItemsRequest, deadline: Deadline, catalogue: Catalogue) -> Query:
+def similar_query(request: pb.SimilarItemsRequest, deadline: Deadline, catalogue: Catalogue, keys: KeyTypes) -> Query:
     return Query(
         request_id=new_request_id(),
         user_id="",
@@ -67,8 +69,8 @@ def similar_query(request: pb.SimilarItemsRequest, deadline: Deadline, catalogue
         limit=checked_count("limit", request.limit, 1, limits.MAX_LIMIT),
         deadline=deadline,
         catalogue=catalogue,
-        item_id=checked_id("item_id", request.item_id),
-        exclude_item_ids=_excluded(request.exclude_item_ids),
+        item_id=checked_key("item_id", request.item_id, keys.item),
+        exclude_item_ids=_excluded(request.exclude_item_ids, keys),
         filters=_filters(request.filters, catalogue),
         explain=request.explain,
     )
@@ -116,6 +118,14 @@ def checked_id(field: str, value: str, most_bytes: int = MAX_ID_BYTES) -> str:
     return value
 
 
+def checked_key(field: str, value: str, key_type: str) -> str:
+    """The id of a user or an item, spelled as the repo's key is."""
+    checked_id(field, value)
+    if problem := id_problem(key_type, value):
+        raise BadRequest(f"{field} {problem}")
+    return value
+
+
 def optional_id(field: str, value: str, most_bytes: int = MAX_ID_BYTES) -> str:
     return checked_id(field, value, most_bytes) if value else ""
 
@@ -134,9 +144,20 @@ def _context(context: pb.QueryContext) -> dict[str, str]:
     }
 
 
-def _excluded(item_ids: Sequence[str]) -> tuple[str, ...]:
+def _page_item(context: pb.QueryContext, keys: KeyTypes) -> str:
+    return checked_key("context.item_id", context.item_id, keys.item) if context.item_id else ""
+
+
+def _excluded(item_ids: Sequence[str], keys: KeyTypes) -> tuple[str, ...]:
     checked_count("number of exclude_item_ids", len(item_ids), 0, limits.MAX_EXCLUDED)
-    return tuple(item_ids)
+    return _keys("exclude_item_ids", tuple(item_ids), keys)
+
+
+def _keys(field: str, item_ids: tuple[str, ...], keys: KeyTypes) -> tuple[str, ...]:
+    if found := first_problem(keys.item, item_ids):
+        place, problem = found
+        raise BadRequest(f"{field}[{place}] {problem}")
+    return item_ids
 
 
 def _filters(filters: Iterable[pb.AttributeFilter], catalogue: Catalogue) -> tuple[AttributeFilter, ...]:

@@ -15,6 +15,7 @@ from banquet.app.privacy import names_of, pseudonyms_in_force
 from banquet.app.settings import read_settings
 from banquet.features.offline.prepared import StoreBase
 from banquet.features.project.repo import FeatureRepo, SqliteStore
+from banquet.features.stores.local_times import note_zone
 from banquet.feedback.consumer import Surroundings
 from banquet.feedback.erasures import ErasureBook
 from banquet.feedback.events import Event
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 def main() -> None:
     settings = read_settings(**json.loads(Path(sys.argv[1]).read_text()))
     log_to_stderr(settings.log_level, pseudonyms_in_force(settings))
+    note_zone(settings.catalogue)
     stop = threading.Event()
     eraser = threading.Thread(target=keep_erasing, args=(ErasureBook(settings.erasures), places(settings), stop), daemon=True)
     eraser.start()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from banquet.app.feature_status import known_lag, view_statuses
+from banquet.app.feature_status import known_lag, set_aside, view_statuses
 from banquet.features.census import read_census
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ class FeaturePlane(Collector):
         yield from (rows, missing, age, materialized, unpushed)
         if lag is not None:
             yield GaugeMetricFamily("banquet_unread_events_bytes", "Events the consumer has yet to read.", value=lag.unread_bytes)
+        if (strange := set_aside(self._feedback)) is not None:
+            yield GaugeMetricFamily(
+                "banquet_events_set_aside", "Events whose user or item cannot be in the store.", value=strange
+            )
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Nothing: otherwise registering would gather everything once."""

@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from banquet.features.census import take_census
 from banquet.features.project.layout import LAYOUT_FILE, read_layout
 from banquet.features.project.materializations import read_materializations
-from banquet.feedback.lag import consumer_lag
+from banquet.features.stores.local_times import noted_zone
+from banquet.feedback.lag import consumer_lag, events_set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +53,7 @@ def stored_views(repo: FeatureRepo, folder: Path) -> list[ViewCount]:
     """Every stored view, counted now; none before there is a layout. Raises `StageFailed` when the store does not answer."""
     if not (folder / LAYOUT_FILE).exists():
         return []
-    return take_census(repo, read_layout(folder))
+    return take_census(repo, read_layout(folder), noted_zone(folder))
 
 
 def view_statuses(
@@ -80,6 +81,14 @@ def known_lag(feedback: Path) -> Lag | None:
     """How far the consumer is behind; None while its state cannot be read."""
     try:
         return consumer_lag(feedback / "log", feedback / "consumer.db")
+    except (sqlite3.Error, OSError):
+        return None
+
+
+def set_aside(feedback: Path) -> int | None:
+    """How many events were set aside for their ids; None while the consumers' states cannot be read."""
+    try:
+        return events_set_aside([feedback / "consumer.db", *(feedback / "kafka").glob("*.db")])
     except (sqlite3.Error, OSError):
         return None
 

@@ -77,11 +77,11 @@ def _server(settings: Settings, parts: Parts) -> tuple[grpc.aio.Server, Readines
     checker = health.aio.HealthServicer()
     readiness = Readiness(parts.checks, parts.canaries, checker, ["", *SERVICES])
     recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server(
-        Recommendation(parts.releases, parts.catalogue, settings.max_latency_ms / 1e3), guarded
+        Recommendation(parts.releases, parts.catalogue, settings.max_latency_ms / 1e3, parts.keys), guarded
     )
-    feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(Feedback(parts.events, parts.releases.count), guarded)
+    feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(Feedback(parts.events, parts.releases.count, parts.keys), guarded)
     operations_pb2_grpc.add_OperationsServiceServicer_to_server(
-        Operations(lambda: readiness.condition, parts.catalogue, parts.releases.served, parts.erasures), guarded
+        Operations(lambda: readiness.condition, parts.catalogue, parts.releases.served, parts.erasures, parts.keys), guarded
     )
     health_pb2_grpc.add_HealthServicer_to_server(checker, free)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from banquet.core.errors import StageFailed
 from banquet.features.problems import in_words, noted_problems
+from banquet.wire.availability import AVAILABLE
 from banquet.wire.schema import SchemaMismatch
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Handover:
         try:
             stable.schema.check_items(catalogue.file.columns)
         except SchemaMismatch as error:
-            return f"release {stable.release} does not fit catalogue {catalogue.version}: {error}; train again or undo the apply"
+            remedy = "train again with --repo, or undo the apply"
+            return f"release {stable.release} does not fit catalogue {catalogue.version}: {error}; {remedy}"
         return ""
 
     async def check_in_force(self) -> None:
@@ -89,6 +91,17 @@ class Handover:
             raise StageFailed("schema_mismatch", self._trouble)
         if said := in_words(noted_problems(self._follower.folder)):
             raise StageFailed("unavailable", said)
+
+    async def check_available(self) -> None:
+        """Raises `StageFailed` while items of the catalogue that is served have an `available` that cannot be read."""
+        catalogue = self._follower.current()
+        if catalogue is not None and len(rows := catalogue.availability.unreadable):
+            first, column = int(rows[0]), catalogue.column(AVAILABLE)
+            raise StageFailed(
+                "unreadable_available",
+                f"{AVAILABLE!r} of {len(rows)} items is neither yes nor no, such as {column.text(first)!r} of item"
+                f" {catalogue.item_ids[first]!r}; they are shown; write yes or no, 1 or 0, in stock or out of stock",
+            )
 
     async def watch(self) -> None:
         """Hand over for ever."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from banquet.api.operations import CATALOGUE_UPDATE
+from banquet.api.operations import AVAILABILITY, CATALOGUE_UPDATE
 from banquet.app.canary import INPUTS, PATIENCE_S, canary_job
 from banquet.app.deployer import Deployer
 from banquet.app.handover import Handover
@@ -23,6 +23,7 @@ from banquet.app.shadow import Shadow
 from banquet.app.stages import Stages
 from banquet.core.errors import BadSettings, StageFailed
 from banquet.features.catalogue.follower import CatalogueFollower
+from banquet.features.project.key_types import PublishedKeyTypes
 from banquet.features.project.repo import FeatureRepo
 from banquet.features.users.opening import open_user_reader
 from banquet.feedback.erasures import ErasureBook
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from banquet.app.settings import Settings
     from banquet.core.catalogue import Catalogue
     from banquet.core.erasure import ErasureRequests
+    from banquet.core.ids import KeyTypes
     from banquet.core.stages import ModelJob, ModelRun, Sink, UserReader
     from banquet.feedback.ports import EventLog
     from banquet.wire.manifest_file import Manifest
@@ -69,6 +71,7 @@ class Parts:
     catalogue: Now
     events: EventLog
     erasures: ErasureRequests
+    keys: Callable[[], KeyTypes]
     checks: Mapping[str, Callable[[], Awaitable[None]]]
     canaries: Mapping[str, Callable[[], Awaitable[str]]]
 
@@ -259,7 +262,13 @@ async def open_parts(settings: Settings, name: str = "0") -> AsyncIterator[Parts
             catalogue=follower.current,
             events=events,
             erasures=ErasureBook(settings.erasures),
-            checks={"catalogue": handover.check_in_force, "users": users_can_be_read, CATALOGUE_UPDATE: handover.check_newest},
+            keys=PublishedKeyTypes(settings.catalogue),
+            checks={
+                "catalogue": handover.check_in_force,
+                "users": users_can_be_read,
+                CATALOGUE_UPDATE: handover.check_newest,
+                AVAILABILITY: handover.check_available,
+            },
             canaries={model: canary(model) for model in INPUTS},
         )
     finally:

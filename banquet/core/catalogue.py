@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import numpy as np
 
 from banquet.core.errors import StageFailed
+from banquet.wire.availability import AVAILABLE, availability
 from banquet.wire.columns import NOT_STORED
 from banquet.wire.item_index import ItemIndex
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from banquet.core.candidates import Mask, Rows
+    from banquet.wire.availability import Availability
     from banquet.wire.catalogue_file import CatalogueFile, Column, Strings
 
     T = TypeVar("T")
@@ -202,10 +204,13 @@ class Catalogue:
 
     def available(self, rows: Rows | None = None) -> Mask:
         """Which items (some rows, or all N) may be shown, bool; all of them when the catalogue does not say."""
-        column = self.file.columns.get("available")
-        if column is None:
-            return np.ones(len(self) if rows is None else len(rows), np.bool_)
-        return (column.values if rows is None else column.values[rows]).astype(np.bool_)
+        shown = self.availability.shown
+        return shown if rows is None else shown[rows]
+
+    @property
+    def availability(self) -> Availability:
+        """Which items may be shown, and which have an `available` that says neither yes nor no."""
+        return self.once(AVAILABLE, ("ids", f"column:{AVAILABLE}"), lambda: availability(self.file.columns, len(self)))
 
     def holds(self, name: str, values: Sequence[str], rows: Rows | None = None) -> Mask:
         """Which items (some rows, or all N) hold one of the values (as text, or as a number) in a column, bool."""

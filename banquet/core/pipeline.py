@@ -60,6 +60,8 @@ class Pipeline:
         course = _Course(query, self.budgets_s, self.lateness)
         if query.catalogue.is_stale():
             course.miss("catalogue", "stale")
+        if len(query.catalogue.availability.unreadable):
+            course.miss("catalogue", "unreadable_available")
         if self.users is not None:
             await course.know(self.users)
         candidates = course.sift(self.filters, await course.find(self.sources))

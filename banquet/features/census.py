@@ -9,7 +9,6 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import StageFailed
@@ -17,11 +16,13 @@ from banquet.features.atomic import write_text
 from banquet.features.project.layout import LayoutFile
 from banquet.features.project.repo import RedisStore, SqliteStore
 from banquet.features.stores.encoding import decode_timestamp_us, redis_field
+from banquet.features.stores.local_times import utc_us
 from banquet.features.stores.sqlite import connect
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import tzinfo
     from pathlib import Path
 
     from redis import Redis
@@ -50,14 +51,17 @@ class ViewCount:
     newest_s: float
 
 
-def take_census(repo: FeatureRepo, layout: Layout) -> list[ViewCount]:
-    """Every stored view, one after the other. Raises `StageFailed`; stores other than SQLite and Redis are not counted."""
+def take_census(repo: FeatureRepo, layout: Layout, zone: tzinfo | None = None) -> list[ViewCount]:
+    """Every stored view, one after the other. Raises `StageFailed`; stores other than SQLite and Redis are not counted.
+
+    `zone` is that of whoever writes to a SQLite store, by default this process's own.
+    """
     views = [view for view in layout.views if not view.computed]
     match repo.store:
         case SqliteStore(file):
             try:
                 with closing(connect(file, BUSY_TIMEOUT_S)) as connection:
-                    return [_count_in_sqlite(connection, layout.project, view) for view in views]
+                    return [_count_in_sqlite(connection, layout.project, view, zone) for view in views]
             except (sqlite3.Error, OSError) as error:
                 raise StageFailed("unavailable", f"{file}: {error}") from error
         case RedisStore(options):
@@ -90,7 +94,7 @@ def read_census(folder: Path) -> list[ViewCount]:
         return []
 
 
-def _count_in_sqlite(connection: sqlite3.Connection, project: str, view: View) -> ViewCount:
+def _count_in_sqlite(connection: sqlite3.Connection, project: str, view: View, zone: tzinfo | None) -> ViewCount:
     names = list(view.features)
     marks = ",".join("?" * len(names))
     question = (
@@ -98,12 +102,7 @@ def _count_in_sqlite(connection: sqlite3.Connection, project: str, view: View) -
         f' FROM "{project}_{view.table}" WHERE feature_name IN ({marks})'
     )
     rows, filled, newest = connection.execute(question, names).fetchone()
-    return _counted(view, rows, filled or 0, _utc_s(newest) if newest else 0.0)
-
-
-def _utc_s(time_s: int) -> float:
-    """Feast writes UTC as if it were local time."""
-    return datetime.fromtimestamp(time_s).replace(tzinfo=UTC).timestamp()  # noqa: DTZ006 - local time is what was written
+    return _counted(view, rows, filled or 0, utc_us(newest, zone) / 1e6 if newest else 0.0)
 
 
 def _count_in_redis(options: Mapping[str, object], project: bytes, views: Sequence[View]) -> list[ViewCount]:

@@ -6,6 +6,7 @@ append reads and writes the whole history for each batch. Any other offline stor
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from feast import FileSource
 from feast.infra.offline_stores.offline_utils import get_pyarrow_schema_from_batch_source
 
 from banquet.core.declared import entity_of
+from banquet.core.ids import id_problem
 from banquet.feedback.ports import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
     from feast.data_source import DataSource
 
     from banquet.feedback.feast_push import FeastActivity
+    from banquet.feedback.feast_views import OwnKey
     from banquet.feedback.ports import KeptRow
+
+log = logging.getLogger(__name__)
 
 PARTS = "part-*.parquet"
 MANY_PARTS = 32
@@ -40,21 +45,30 @@ class FeastOffline:
     def __init__(self, activity: FeastActivity, repo_path: Path) -> None:
         self._feast = activity.feast
         self._views = activity.views
-        self._keys = {name: activity.entities[entity_of(name)].join_key for name in self._views}
+        self._keys = {name: activity.own_keys[entity_of(name)] for name in self._views}
         self._folders = {name: folder for name, view in self._views.items() if (folder := _folder(view, repo_path))}
 
     def append(self, view: str, rows: Sequence[KeptRow], name: str) -> None:
         if view not in self._views:
             return
-        source, key = self._views[view].batch_source, self._keys[view]
+        source, key, folder = self._views[view].batch_source, self._keys[view], self._folders.get(view)
         try:
-            if view in self._folders:
-                folder = self._folders[view]
-                _append(folder, _table(rows, pq.read_schema(next(folder.glob("*.parquet"))), source, key), name)
+            if folder is not None:
+                schema = pq.read_schema(next(folder.glob("*.parquet")))
             else:
                 schema, _ = get_pyarrow_schema_from_batch_source(self._feast.config, source)
+            fitting = [row for row in rows if _fits(row.entity_id, key, schema.field(key.join_key).type)]
+            if len(fitting) < len(rows):
+                # The others wait behind these: what can never be written must not hold them up.
+                log.error("%d rows of %s are of ids that are no %s; they are left out", len(rows) - len(fitting), view, key.type)
+            if not fitting:
+                return
+            table = _table(fitting, schema, source, key.join_key)
+            if folder is not None:
+                _append(folder, table, name)
+            else:
                 provider = self._feast._get_provider()  # noqa: SLF001 - Feast gives no public way to its store
-                provider.ingest_df_to_offline_store(self._views[view], _table(rows, schema, source, key))
+                provider.ingest_df_to_offline_store(self._views[view], table)
         except Exception as error:  # each of Feast's stores raises classes of its own
             raise StoreUnavailable(f"{len(rows)} rows of {view} cannot be appended: {error}") from error
 
@@ -68,13 +82,24 @@ class FeastOffline:
         for view, folder in self._folders.items():
             if entity_of(view) == "user":
                 for file in folder.glob("*.parquet"):
-                    _forget(file, self._keys[view], user_id)
+                    _forget(file, self._keys[view].join_key, user_id)
 
 
 def _folder(view: FeatureView, repo_path: Path) -> Path | None:
     source = view.batch_source
     folder = repo_path / source.path if isinstance(source, FileSource) and "://" not in source.path else None
     return folder if folder is not None and folder.is_dir() else None
+
+
+def _fits(entity_id: str, key: OwnKey, column: pa.DataType) -> bool:
+    """Whether an id is a key, and the source's column can hold it."""
+    if id_problem(key.type, entity_id):
+        return False
+    try:
+        pa.scalar(entity_id).cast(column)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _table(rows: Sequence[KeptRow], schema: pa.Schema, source: DataSource, key: str) -> pa.Table:

@@ -14,9 +14,10 @@ from feast.infra.provider import get_provider
 from feast.protos.feast.types.Value_pb2 import Value
 
 from banquet.core.declared import ACTIVITY, VIEWS, entity_of
+from banquet.core.ids import KeyTypes
 from banquet.feedback.derive import row_values
 from banquet.feedback.feast_forget import forget_entity
-from banquet.feedback.feast_views import declared_entities, declared_views, entity_key, open_store, to_value
+from banquet.feedback.feast_views import declared_keys, declared_views, open_store, to_value
 from banquet.feedback.ports import ActivityRow, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class FeastActivity:
 
     def __init__(self, repo_path: Path) -> None:
         self.feast = open_store(repo_path)
-        self.entities = declared_entities(self.feast, repo_path)
-        self.views = declared_views(self.feast, self.entities, repo_path)
+        self.own_keys = declared_keys(self.feast, repo_path)
+        self.views = declared_views(self.feast, self.own_keys, repo_path)
         self._config = self.feast.config
         self._provider = get_provider(self._config)
         online = self._provider.online_store
@@ -47,6 +48,10 @@ class FeastActivity:
     @property
     def recent(self) -> frozenset[Entity]:
         return frozenset(entity for entity in ACTIVITY if f"{entity}_recent" in self.views)
+
+    @property
+    def keys(self) -> KeyTypes:
+        return KeyTypes(self.own_keys["user"].type, self.own_keys["item"].type)
 
     def read_users(self, user_ids: Sequence[str]) -> Mapping[str, ActivityRow]:
         return self._read("user", user_ids)
@@ -65,7 +70,7 @@ class FeastActivity:
 
     def forget_user(self, user_id: str) -> None:
         """Remove a user's row from every view of users in the store, whoever wrote it."""
-        key = entity_key(self.entities["user"], user_id)
+        key = self.own_keys["user"].of(user_id)
         if key is None:
             return
         try:
@@ -75,7 +80,7 @@ class FeastActivity:
 
     def _read(self, entity: Entity, ids: Sequence[str]) -> dict[str, ActivityRow]:
         name = f"{entity}_activity"
-        keys = {entity_id: key for entity_id in ids if (key := entity_key(self.entities[entity], entity_id)) is not None}
+        keys = {entity_id: key for entity_id in ids if (key := self.own_keys[entity].of(entity_id)) is not None}
         if name not in self.views or not keys:
             return {}
         names = [feature.name for feature in VIEWS[name]]
@@ -90,7 +95,7 @@ class FeastActivity:
         if name not in self.views:
             return
         now = datetime.now(UTC)
-        entity = self.entities[entity_of(name)]
+        own_key = self.own_keys[entity_of(name)]
         features = VIEWS[name]
         data = [
             (
@@ -100,7 +105,7 @@ class FeastActivity:
                 now,
             )
             for entity_id, event_time_us, values in rows
-            if (key := entity_key(entity, entity_id)) is not None
+            if (key := own_key.of(entity_id)) is not None
         ]
         try:
             self._provider.online_write_batch(self._config, self.views[name], data, None)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from feast import Entity as FeastEntity
-from feast import FeatureStore, FeatureView, ValueType
+from feast import FeatureStore, FeatureView
 from feast.errors import FeatureViewNotFoundException
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import StringList, Value
@@ -14,6 +14,7 @@ from feast.types import Array, Float32, Int64, String
 
 from banquet.core.declared import ACTIVITY, VIEWS, entity_of
 from banquet.core.errors import BadSettings
+from banquet.core.ids import id_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,20 +33,45 @@ def open_store(repo_path: Path) -> FeatureStore:
     return FeatureStore(repo_path=str(repo_path))
 
 
-def declared_entities(store: FeatureStore, repo_path: Path) -> dict[Entity, FeastEntity]:
-    """The repository's entities of users and of items: so named, or with the tag `banquet`. Raises `BadSettings` without them."""
-    found: dict[Entity, FeastEntity] = {}
+@dataclass(frozen=True, slots=True)
+class OwnKey:
+    """The key of users or items in a repository: the join key's name, and Feast's value type of it."""
+
+    join_key: str
+    type: str
+
+    def of(self, entity_id: str) -> EntityKey | None:
+        """None for an id that is no key of this type: nobody in the store has it."""
+        if id_problem(self.type, entity_id):
+            return None
+        match self.type:
+            case "INT64":
+                value = Value(int64_val=int(entity_id))
+            case "INT32":
+                value = Value(int32_val=int(entity_id))
+            case _:
+                value = Value(string_val=entity_id)
+        return EntityKey(join_keys=[self.join_key], entity_values=[value])
+
+
+def declared_keys(store: FeatureStore, repo_path: Path) -> dict[Entity, OwnKey]:
+    """The keys of the repository's users and items: entities so named, or tagged. Raises `BadSettings` without."""
+    found: dict[Entity, OwnKey] = {}
     for kind in ACTIVITY:
         entities = store.list_entities()
         tagged = [entity for entity in entities if entity.tags.get("banquet") == kind]
         named = [entity for entity in entities if entity.name == kind]
         if not tagged + named:
             raise BadSettings(f'no entity {kind!r} in {repo_path}; name one so or give it tags={{"banquet": "{kind}"}}')
-        found[kind] = (tagged + named)[0]
+        entity = (tagged + named)[0]
+        # Rows are written by the type that the views have, which Feast infers where the entity names none.
+        columns = [column for view in store.list_feature_views() for column in view.entity_columns]
+        types = [column.dtype.to_value_type().name for column in columns if column.name == entity.join_key]
+        found[kind] = OwnKey(entity.join_key, (types or [entity.value_type.name])[0])
     return found
 
 
-def declared_views(store: FeatureStore, entities: Mapping[Entity, FeastEntity], repo_path: Path) -> dict[str, FeatureView]:
+def declared_views(store: FeatureStore, keys: Mapping[Entity, OwnKey], repo_path: Path) -> dict[str, FeatureView]:
     """The declared views that a repository has.
 
     What is derived for the others goes nowhere, and the log says so. Raises `BadSettings` for a view that has other features
@@ -57,29 +83,14 @@ def declared_views(store: FeatureStore, entities: Mapping[Entity, FeastEntity], 
             view = store.get_feature_view(name)
         except FeatureViewNotFoundException:
             continue
-        views[name] = _checked(view, features, entities[entity_of(name)].join_key, repo_path)
+        views[name] = _checked(view, features, keys[entity_of(name)].join_key, repo_path)
     if missing := VIEWS.keys() - views:
         log.warning(
-            "%s has no views %s: what they would hold of events is not kept up; define them as in Banquet's feature_repo",
+            "%s has no views %s: what they would hold of events is not kept up; copy event_views.py of Banquet's feature_repo",
             repo_path,
             ", ".join(sorted(missing)),
         )
     return views
-
-
-def entity_key(entity: FeastEntity, entity_id: str) -> EntityKey | None:
-    """None for an id that the key's type cannot hold: nobody in the store has it."""
-    value = Value()
-    try:
-        if entity.value_type == ValueType.STRING:
-            value.string_val = entity_id
-        elif entity.value_type == ValueType.INT64:
-            value.int64_val = int(entity_id)
-        else:
-            value.int32_val = int(entity_id)
-    except ValueError:
-        return None
-    return EntityKey(join_keys=[entity.join_key], entity_values=[value])
 
 
 def to_value(feature: Feature, value: Any) -> Value:

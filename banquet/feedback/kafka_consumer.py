@@ -162,7 +162,8 @@ class _Share:
                 events.append(event)
             batches[name] = (events, damaged + (event is None), (message.offset() or 0) + 1)
         # Before any state knows them as counted: a crash in between sends some twice, and their ids tell.
-        self._send_on([event for name, batch in batches.items() if not self._partitions[name].items for event in batch[0]])
+        users = [event for name, batch in batches.items() if not self._partitions[name].items for event in batch[0]]
+        self._send_on([event for event in users if self._store.keys.fits(event.user_id, event.item_id)])
         for name, (events, damaged, end) in batches.items():
             if damaged:
                 log.error("%d messages of %s are no events", damaged, name)

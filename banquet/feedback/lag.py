@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from banquet.feedback.tail import Tail
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -46,9 +47,29 @@ def consumer_lag(log_folder: Path, state_path: Path) -> Lag:
     offsets: dict[str, int] = {}
     unpushed: dict[str, int] = {}
     if state_path.exists():
-        with closing(sqlite3.connect(f"file:{state_path}?mode=ro", uri=True)) as db:
-            if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'unpushed'").fetchone():
+        with closing(_connect(state_path)) as db:
+            if _has(db, "unpushed"):
                 offsets = dict(db.execute("SELECT name, offset FROM segments"))
                 unpushed = dict(db.execute("SELECT kind, count(*) FROM unpushed GROUP BY kind"))
     unread = Tail(log_folder).backlog_bytes(offsets) if log_folder.is_dir() else 0
     return Lag(unread, *(unpushed.get(kind, 0) for kind in ("user", "item", "user_recent", "item_recent")))
+
+
+def events_set_aside(states: Iterable[Path]) -> int:
+    """How many events the consumers ever set aside because a user or an item in them cannot be in the store."""
+    total = 0
+    for path in states:
+        if path.exists():
+            with closing(_connect(path)) as db:
+                # A state that no consumer of this version has opened yet has no such table.
+                if _has(db, "set_aside"):
+                    total += db.execute("SELECT coalesce(sum(events), 0) FROM set_aside").fetchone()[0]
+    return total
+
+
+def _connect(state_path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{state_path}?mode=ro", uri=True)
+
+
+def _has(database: sqlite3.Connection, table: str) -> bool:
+    return database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from banquet.core.declared import Entity
+    from banquet.core.ids import KeyTypes
     from banquet.feedback.events import Event
 
 
@@ -70,8 +71,12 @@ class ActivityStore(Protocol):
     """The online store's views of what happened. Every method raises `StoreUnavailable` while it is down.
 
     Reads leave out whom the store does not know. A store may ignore a pushed row that is not newer than the one it has.
-    `recent` says for which entities it has windowed features; pushes of others do nothing.
+    `recent` says for which entities it has windowed features; pushes of others do nothing. `keys` says which ids it can have;
+    rows of others are not pushed.
     """
+
+    @property
+    def keys(self) -> KeyTypes: ...
 
     @property
     def recent(self) -> frozenset[Entity]: ...

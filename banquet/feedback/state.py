@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections import defaultdict
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from banquet.feedback.tail import Batch
 
     After: TypeAlias = Callable[[Activity, Iterable[Event]], Activity]
+
+log = logging.getLogger(__name__)
 
 _DAY_S = 86_400
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -81,17 +84,23 @@ class ConsumerState:
     def take(self, batch: Batch, store: ActivityStore) -> int:
         """Count what is new in a batch and remember how far it reached, or nothing at all. Returns the number of events counted.
 
-        Users and items met for the first time start from their row in the store.
+        Events of users or items that cannot be in the store are set aside, and counted as such. Users and items met for the first
+        time start from their row in the store.
         """
         # On the disk before it is pushed: a pushed row must not be newer than the state it came from, even after a power cut.
         with self._transaction(durable=True):
-            new = self._not_counted_before(self._of_the_known(batch.events))
+            fitting = [event for event in batch.events if store.keys.fits(event.user_id, event.item_id)]
+            new = self._not_counted_before(self._of_the_known(fitting))
             chosen = [event for event in new if is_interaction(event)]
             for kind, after, read_base in (("user", user_after, store.read_users), ("item", item_after, store.read_items)):
                 if kind in self._entities:
                     self._derive(kind, _grouped(chosen, kind), after, read_base)
             self._count_recent(new, store.recent)
             self._db.executemany("INSERT OR REPLACE INTO segments VALUES (?, ?)", batch.offsets.items())
+            if (strange := len(batch.events) - len(fitting)) > 0:
+                log.error("%d events were set aside: a user or item in them is no id of the repo's", strange)
+                add = "INSERT INTO set_aside VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET events = events + excluded.events"
+                self._db.execute(add, (strange,))
         self.offsets.update(batch.offsets)
         return len(new)
 

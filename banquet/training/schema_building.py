@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from banquet.core.errors import BadData
 from banquet.training.columns import COUNTED, item_columns, kind_of, numbers_of
+from banquet.training.served_features import refuse_misfits
 from banquet.wire.schema import Feature, FeatureSchema
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from banquet.training.activity import Log
     from banquet.training.datasets.dataset import Dataset
+    from banquet.training.served_features import ServedFeatures
     from banquet.training.split import Split
     from banquet.wire.catalogue_file import Column
 
@@ -31,20 +31,12 @@ LARGEST_LIST_VOCABULARY = 200
 FEWEST_HOLDERS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class ServedFeatures:
-    """The features of users and of items that the online store will have: their names, and how Feast calls their types."""
-
-    user: Mapping[str, str]
-    item: Mapping[str, str]
-
-
 def build_schema(
     dataset: Dataset, log: Log, split: Split, history_length: int, served: ServedFeatures | None = None
 ) -> FeatureSchema:
     """What the models will take. Features that never vary are left out; lists of categories of users are not supported.
 
-    served: the features that serving will have; by default all. Raises `BadData` where one is a list there and none here.
+    served: the features that serving will have; by default all. Raises `BadData` where one is of another kind there.
     """
     trained = np.concatenate([np.arange(a, b) for a, b in zip(log.starts[:-1], split.train_end, strict=True)])
     users = [_user_feature(name, dataset.users[name]) for name in dataset.user_features]
@@ -111,14 +103,7 @@ def _taken(features: Iterable[Feature], served: Mapping[str, str] | None) -> tup
     if served is None:
         return telling
     taken = tuple(feature for feature in telling if feature.name in served)
-    for feature in taken:
-        is_list, should_be = feature.kind == "categories", served[feature.name].endswith("_LIST")
-        if is_list != should_be:
-            remedy = "import the data again with" if should_be else "import the data again without it among"
-            raise BadData(
-                f"feature {feature.name!r} is {'a list' if is_list else 'one value'} in the data, and the repo serves it as"
-                f" {served[feature.name]}; {remedy} --lists {feature.name}"
-            )
+    refuse_misfits(taken, served)
     return taken
 
 

@@ -33,6 +33,7 @@ from banquet.training.served.build import TABLE
 from banquet.training.served.lessons import Lessons
 from banquet.training.served.measure import measure_served
 from banquet.training.served.slates import read_slates, split_slates
+from banquet.training.served_features import as_served, followed
 from banquet.training.split import FEWEST, split_by_time, split_of_everything
 from banquet.training.train_ranking import RankingTrainer
 from banquet.training.train_retrieval import RetrievalTrainer, Scorer
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
     from banquet.training.models.ranking import Ranker
     from banquet.training.models.retrieval import Retrieval
     from banquet.training.presets import Preset, RankingPreset
-    from banquet.training.schema_building import ServedFeatures
     from banquet.training.served.slates import Slates
+    from banquet.training.served_features import ServedFeatures
     from banquet.training.split import Split
     from banquet.wire.schema import FeatureSchema
 
@@ -101,6 +102,11 @@ def _train(order: TrainingOrder, measured: manifest.Manifest | None) -> Path:
     torch.manual_seed(order.seed)
     rng = np.random.default_rng(order.seed)
     began = _Clock()
+    if order.features is not None:
+        imported, dataset = dataset, as_served(dataset, order.features)
+        if order.console is not None and measured is None:
+            for note in followed(imported, dataset, order.features):
+                order.console.print(note, markup=False, highlight=False)
     material = _material(dataset, settings, order.features, split_by_time if measured is None else split_of_everything)
     slates = _served_slates(order.served, order.data_dir, material)
     weights = None if measured is None else _weights_of(measured)

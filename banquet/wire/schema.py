@@ -99,8 +99,10 @@ class FeatureSchema:
         return UserInputs(np.array(categories, np.int32), np.array(numbers, np.float32), missing)
 
     def user_gaps(self, values: Mapping[str, object]) -> list[Feature]:
-        """The features whose default stands in. A null activity is no gap: who never rated has no mean rating."""
-        return [f for f in self.user if values.get(f.name) is None and (f.view != ACTIVITY or f.name not in values)]
+        """The features whose default stands in, also for what is no number where one is wanted. A null activity is no gap: who
+        never rated has no mean rating.
+        """
+        return [f for f in self.user if _is_gap(f, values.get(f.name)) and (f.view != ACTIVITY or f.name not in values)]
 
     def encode_items(
         self, ids: Sequence[str], columns: Mapping[str, Column], rows: NDArray[np.int64] | None = None
@@ -167,6 +169,10 @@ class FeatureSchema:
                 f"feature {feature.name!r} is a {column.kind} in the catalogue, the release wants a {feature.kind}"
             )
         return column
+
+
+def _is_gap(feature: Feature, value: object) -> bool:
+    return value is None or (feature.kind == "number" and not isinstance(value, (int, float)))
 
 
 def _translation(feature: Feature, column: Column) -> NDArray[np.int64]:

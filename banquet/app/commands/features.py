@@ -109,26 +109,28 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
 
     The event log and the notes of running gateways are looked for beside the catalogue.
     """
-    from banquet.app.feature_status import defaults_used, known_lag, stored_views, view_statuses
+    from banquet.app.feature_status import defaults_used, known_lag, set_aside, stored_views, view_statuses
     from banquet.features.problems import in_words, noted_problems
     from banquet.features.project.repo import FeatureRepo
     from banquet.features.status import status_of
 
     described = FeatureRepo.open(repo, yaml)
     found = status_of(described, catalogue)
-    lag = known_lag(catalogue.parent / "feedback")
+    lag, strange = known_lag(catalogue.parent / "feedback"), set_aside(catalogue.parent / "feedback")
     views = view_statuses(stored_views(described, catalogue), catalogue, lag, defaults_used(catalogue.parent / "run"))
     problems = noted_problems(catalogue)
     if as_json:
-        more = {"views": [asdict(view) for view in views], "lag": asdict(lag) if lag else None, "problems": problems}
-        typer.echo(json.dumps(asdict(found) | more))
+        plane = {"views": [asdict(view) for view in views], "lag": asdict(lag) if lag else None, "set_aside": strange}
+        typer.echo(json.dumps(asdict(found) | plane | {"problems": problems}))
         return
     console = plain_console()
     if problems:
         console.print(in_words(problems), style="red", soft_wrap=True)
     console.print(f"store    {found.store}")
-    console.print(f"dataset  {found.dataset or 'none; run `banquet features prepare`'}")
+    console.print(f"dataset  {found.dataset or ('none' if views else 'none; run `banquet features prepare`')}")
     console.print(f"events   {'unknown' if lag is None else f'{lag.unread_bytes:,} bytes unread'}")
+    if strange:
+        console.print(f"         {strange:,} set aside: the repo's keys cannot be the ids of their users or items")
     table = Table(title="Views of the online store", caption=CAPTION, caption_justify="left", padding=(0, 1, 0, 0))
     table.add_column("view", no_wrap=True)
     for header in ("rows", "missing", "newest", "materialized", "unpushed", "defaults"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,7 +66,12 @@ def _send(client: BanquetClient, events: list[Event]) -> Receipt:
         try:
             receipt = client.record(events[start : start + MAX_EVENTS_PER_BATCH])
         except ClientError as error:
-            raise type(error)(f"{error} (the first {start} of {len(events)} events are recorded)") from error
+            raise type(error)(f"{_of_all(str(error), start)} (the first {start} of {len(events)} events are recorded)") from error
         recorded += receipt.recorded
         duplicates += receipt.duplicates
     return Receipt(recorded, duplicates)
+
+
+def _of_all(refusal: str, start: int) -> str:
+    """A refusal that counts events within a batch, counting from the first of all."""
+    return re.sub(r"^events\[(\d+)\]", lambda found: f"events[{start + int(found[1])}]", refusal)

@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from banquet.releases.manifest import Manifest
-    from banquet.training.schema_building import ServedFeatures
+    from banquet.training.served_features import ServedFeatures
 
 
 def train(
@@ -94,7 +94,7 @@ def _features_of(repo: Path) -> ServedFeatures:
     """What a Feast repo serves, as its registry says now. Raises `BadSettings` when Banquet cannot serve from it."""
     from banquet.features.project.layout_keeper import LayoutKeeper
     from banquet.features.project.repo import FeatureRepo
-    from banquet.training.schema_building import ServedFeatures
+    from banquet.training.served_features import ServedFeatures
 
     with TemporaryDirectory() as folder:
         layout = LayoutKeeper(FeatureRepo.open(repo), Path(folder)).current()

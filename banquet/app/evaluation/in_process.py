@@ -22,6 +22,7 @@ from banquet.inference.batcher import Batcher
 from banquet.inference.inprocess import InProcess
 from banquet.training.columns import COUNTED, item_columns
 from banquet.training.evaluate import TOP
+from banquet.training.served_features import as_trained
 from banquet.wire.catalogue_file import Column, read_catalogue, write_catalogue
 from banquet.wire.manifest_file import BadManifest
 from banquet.wire.schema import SchemaMismatch
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from banquet.app.evaluation.cases import Case, Cases, Question
     from banquet.app.placements import PlacementSettings
     from banquet.core.pipeline import Pipeline
+    from banquet.training.datasets.dataset import Dataset
 
 # Nothing is urgent here: what is measured is what the models say.
 PATIENCE_S = 60.0
@@ -79,10 +81,10 @@ BROKEN = frozenset(
 class CaseUsers:
     """A `UserReader` of the cases' users: a dataset's rows, with history and counters as they were before the item was taken."""
 
-    def __init__(self, cases: Cases) -> None:
+    def __init__(self, cases: Cases, dataset: Dataset) -> None:
         self._cases = cases
-        users, log = cases.dataset.users, cases.log
-        self._columns = {name: users[name].to_pylist() for name in cases.dataset.user_features}
+        log = cases.log
+        self._columns = {name: dataset.users[name].to_pylist() for name in dataset.user_features}
         moments = log.moments[cases.targets]
         counted = log.user_counters.before(log.user[cases.targets], moments)
         self._counted = dict(zip(cases.targets.tolist(), counted.tolist(), strict=True))
@@ -116,7 +118,8 @@ async def in_process(
     """A release with its ranking model, and by its retrieval scores alone. Raises `BadRelease` when it cannot be loaded."""
     manifest, vectors = read_release(release)
     with TemporaryDirectory(prefix="banquet-evaluation-") as folder:
-        catalogue = _catalogue(Path(folder), cases)
+        dataset = as_trained(cases.dataset, manifest.schema)
+        catalogue = _catalogue(Path(folder), cases, dataset)
         host = InProcess(release, Path(folder), threads=threads)
         models = Batcher(host)
         try:
@@ -124,7 +127,7 @@ async def in_process(
                 await host.loaded()
             except (BadManifest, EngineFailed, SchemaMismatch) as error:
                 raise BadRelease(f"release {release.name} cannot be evaluated: {error}") from error
-            users = CaseUsers(cases)
+            users = CaseUsers(cases, dataset)
 
             def answering(left_out: tuple[str, ...]) -> InProcessRelease:
                 stages = Stages(models, users, manifest.schema, vectors, (), left_out)
@@ -138,15 +141,15 @@ async def in_process(
             await host.close()
 
 
-def _catalogue(folder: Path, cases: Cases) -> Catalogue:
+def _catalogue(folder: Path, cases: Cases, dataset: Dataset) -> Catalogue:
     """Every item of the dataset, with the counters of what models may train on."""
-    log, items = cases.log, cases.dataset.items
+    log = cases.log
     trained = np.arange(len(log)) < cases.split.train_end[log.user]
     # The moment after all that is trained on does not exist: users end at different times. So their events are counted alone.
     counted = np.stack([cases.counts, *_ratings(cases, trained)], 1).astype(np.float32)
-    columns = item_columns(cases.dataset, counted)
+    columns = item_columns(dataset, counted)
     columns["available"] = Column("number", "item_profile", cases.available)
-    n = items.num_rows
+    n = len(cases.item_ids)
     version = write_catalogue(
         folder,
         cases.item_ids,

@@ -109,6 +109,12 @@ class CatalogueFollower:
                 log.warning("the catalogue in force cannot be read: %s", error)
             self._trouble = str(error)
             return
+        except Exception as error:
+            # Without this thread, what was held would be served for ever.
+            if repr(error) != self._trouble:
+                log.exception("the catalogue in force cannot be prepared; the one before stays")
+            self._trouble = repr(error)
+            return
         self._looked_at, self._trouble = seen, ""
 
     def _take(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
-from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from banquet.core.errors import StageFailed
 from banquet.features.catalogue.item_store import Changes
 from banquet.features.catalogue.sqlite_commits import CommitCount, Ledger
 from banquet.features.stores.encoding import BadValue
+from banquet.features.stores.local_times import utc_us
 from banquet.features.stores.sqlite import connect
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _put_even(table: ItemTable, view: ViewTable, names: tuple[str, ...], cells: 
         picked = {name: [its[place] for place in known] for name, its in picked.items()}
     seconds = times[width - 1 :: width] if whole else [times[place * width + width - 1] for place in known]
     rows = table.rows_of([item for item in ids if item is not None])
-    moments = {time_s: _utc_us(time_s) for time_s in set(seconds)}
+    moments = {time_s: utc_us(time_s) for time_s in set(seconds)}
     view.put(rows, picked, [moments[time_s] for time_s in seconds])
     return True
 
@@ -177,7 +177,7 @@ def _put(table: ItemTable, view: ViewTable, rows: Sequence[tuple[bytes, Sequence
             continue
         found = {feature: blob for _, feature, blob, _ in cells if feature in view.view.features}
         # As Feast, whose question goes by the same order: the time is that of the cell that was written first last.
-        its.append((item, found, _utc_us(cells[-1][3]) if found else None))
+        its.append((item, found, utc_us(cells[-1][3]) if found else None))
     cells_of = {name: [found.get(name) for _, found, _ in its] for name in view.columns}
     view.put(table.rows_of([item for item, _, _ in its]), cells_of, [time_us for _, _, time_us in its])
 
@@ -193,9 +193,3 @@ def _names_of_first(connection: sqlite3.Connection, project: str, view: View) ->
     first = f"SELECT entity_key FROM {table} ORDER BY rowid LIMIT 1"  # noqa: S608
     question = f"SELECT feature_name FROM {table} WHERE entity_key = ({first}) ORDER BY rowid"  # noqa: S608
     return tuple(name for (name,) in connection.execute(question))
-
-
-def _utc_us(time_s: int) -> int:
-    """Feast writes UTC as if it were local time, and its reader takes that back the same way; so do we."""
-    naive = datetime.fromtimestamp(time_s)  # noqa: DTZ006 - local time is what was written
-    return int(naive.replace(tzinfo=UTC).timestamp()) * 1_000_000

@@ -22,6 +22,7 @@ from banquet.features.project.definitions import DEFINITIONS_FILE
 from banquet.features.project.layout import LAYOUT_FILE, registry_token
 from banquet.features.project.materializations import write_materializations
 from banquet.features.project.repo import FeatureRepo, OtherStore, RedisStore, SqliteStore
+from banquet.features.stores.local_times import note_zone
 
 # Feast imports torch where there is one: a second and 180 MB, for training loops that nobody runs here.
 with left_out("torch"):
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     catalogue = options.catalogue.absolute()
     try:
         if options.step == "apply":
+            note_zone(catalogue)
             apply(repo)
         publish_layout(repo, catalogue)
     except BadSettings as error:

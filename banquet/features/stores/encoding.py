@@ -14,6 +14,8 @@ from uuid import UUID
 
 import mmh3
 
+from banquet.core.ids import id_problem
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -49,15 +51,15 @@ class KeyFormat:
             raise BadValue(f"join key {join_key!r} is a {key_type}; these can be read: {', '.join(_KEY_CODES)}")
         name = join_key.encode()
         self.prefix = _U32.pack(1) + _U32.pack(_STRING) + _U32.pack(len(name)) + name
+        self._type = key_type
         self._start = self.prefix + _U32.pack(_KEY_CODES[key_type])
         self._number = _NUMBERS.get(key_type)
 
     def encode(self, entity_id: str) -> bytes:
         """The key of an id. Raises `BadValue` for an id that the key's type cannot hold."""
-        try:
-            body = entity_id.encode() if self._number is None else self._number.pack(int(entity_id))
-        except (ValueError, struct.error) as error:
-            raise BadValue(f"id {entity_id!r} does not fit the key: {error}") from error
+        if problem := id_problem(self._type, entity_id):
+            raise BadValue(f"an id does not fit the key: {problem}")
+        body = entity_id.encode() if self._number is None else self._number.pack(int(entity_id))
         return self._start + _U32.pack(len(body)) + body
 
     def parse(self, key: bytes, suffix: bytes = b"") -> str | None:

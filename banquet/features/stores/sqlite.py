@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import StageFailed
 from banquet.features.stores.cells import NOTHING
+from banquet.features.stores.local_times import utc_us
 from banquet.features.stores.side_thread import SideThread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import tzinfo
     from pathlib import Path
 
     from banquet.features.stores.cells import Part, StoredRow
@@ -32,13 +33,14 @@ def connect(file: Path, busy_timeout_s: float) -> sqlite3.Connection:
 class SqliteCells:
     """A `CellStore` on a SQLite file: one transaction per question, so that all views are of one moment.
 
-    A locked store costs at most `busy_timeout_s`.
+    A locked store costs at most `busy_timeout_s`. `zone` is that of whoever writes to it, by default this process's own.
     """
 
     absent_is_present = False
 
-    def __init__(self, file: Path, busy_timeout_s: float = 0.05) -> None:
+    def __init__(self, file: Path, busy_timeout_s: float = 0.05, zone: tzinfo | None = None) -> None:
         self._file = file
+        self._zone = zone
         self._busy_timeout_s = busy_timeout_s
         self._thread = SideThread("user-reads")
         self._connection: sqlite3.Connection | None = None
@@ -60,7 +62,7 @@ class SqliteCells:
             if not any(keys):
                 # Without a key to ask for, at least whether the file can be read.
                 connection.execute("PRAGMA schema_version")
-            rows = [_read(connection, project, part, its) for part, its in zip(parts, keys, strict=True)]
+            rows = [_read(connection, project, part, its, self._zone) for part, its in zip(parts, keys, strict=True)]
             connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             self._disconnect()
@@ -81,7 +83,9 @@ class SqliteCells:
             self._connection = None
 
 
-def _read(connection: sqlite3.Connection, project: str, part: Part, keys: Sequence[bytes]) -> list[StoredRow | StageFailed]:
+def _read(
+    connection: sqlite3.Connection, project: str, part: Part, keys: Sequence[bytes], zone: tzinfo | None
+) -> list[StoredRow | StageFailed]:
     at = {name: number for number, name in enumerate(part.features)}
     blank: list[bytes | None] = [None] * len(at)
     cells: dict[bytes, list[bytes | None]] = {}
@@ -96,7 +100,8 @@ def _read(connection: sqlite3.Connection, project: str, part: Part, keys: Sequen
             number = at.get(feature)
             if number is not None:
                 its[number] = blob
-    return [(_utc_us(times[key]), cells[key]) if key in cells else NOTHING for key in keys]
+    moments = {key: None if time_s is None else utc_us(time_s, zone) for key, time_s in times.items()}
+    return [(moments[key], cells[key]) if key in cells else NOTHING for key in keys]
 
 
 def _question(project: str, part: Part, keys: Sequence[bytes]) -> tuple[str, Sequence[bytes]]:
@@ -110,11 +115,3 @@ def _statement(project: str, table: str, width: int) -> str:
     name = f"{project}_{table}".replace('"', '""')
     marks = ",".join("?" * width)
     return f'SELECT entity_key, feature_name, value, event_ts FROM "{name}" WHERE entity_key IN ({marks}) ORDER BY entity_key'  # noqa: S608
-
-
-def _utc_us(time_s: int | None) -> int | None:
-    """Feast writes UTC as if it were local time, and its reader takes that back the same way; so do we."""
-    if time_s is None:
-        return None
-    naive = datetime.fromtimestamp(time_s)  # noqa: DTZ006 - local time is what was written
-    return int(naive.replace(tzinfo=UTC).timestamp()) * 1_000_000

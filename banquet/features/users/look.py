@@ -6,8 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import BadSettings, StageFailed
+from banquet.features.project.key_types import key_types_of
 from banquet.features.project.layout_keeper import LayoutKeeper
 from banquet.features.project.repo import FeatureRepo
+from banquet.features.stores.local_times import noted_zone
 from banquet.features.users.opening import open_user_reader
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ def look_up(
     described = FeatureRepo.open(repo, yaml)
     layouts = LayoutKeeper(described, catalogue)
     try:
-        layouts.current()
+        if problem := key_types_of(layouts.current()).problem("user", user_id):
+            raise BadSettings(f"user {problem}")
         return asyncio.run(_read(described, catalogue, user_id, values, strict=strict))
     except StageFailed as error:
         raise BadSettings(f"user {user_id!r} cannot be read: {error}") from error
@@ -42,7 +45,8 @@ def look_up(
 
 
 async def _read(repo: FeatureRepo, catalogue: Path, user_id: str, context: dict[str, str], *, strict: bool) -> UserFeatures:
-    reader = open_user_reader(repo, catalogue, PATIENCE_S, "strict" if strict else "feast")
+    zone = noted_zone(catalogue)
+    reader = open_user_reader(repo, catalogue, PATIENCE_S, "strict" if strict else "feast", zone=zone)
     try:
         return await reader.read(user_id, context)
     finally:

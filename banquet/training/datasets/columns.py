@@ -13,6 +13,7 @@ from banquet.core.limits import MAX_EVENT_ID_BYTES, MAX_ID_BYTES
 from banquet.training.datasets.converting import converted, is_text, refuse, whole, wrong_type
 from banquet.training.datasets.dataset import EVENT_TYPES
 from banquet.training.datasets.typed import decimal_points
+from banquet.wire.availability import reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,8 +57,19 @@ def integers(source: Source, name: str) -> pa.ChunkedArray:
 
 
 def flags(source: Source, name: str) -> pa.ChunkedArray:
-    """A column of true and false (also 1 and 0, or the words); missing is true."""
-    return pc.fill_null(converted(source, name, lambda part: part.cast(pa.bool_()), "true or false"), fill_value=True)
+    """A column of yes and no as serving reads it (`banquet.wire.availability`), as true and false; missing is true."""
+    return pc.fill_null(converted(source, name, _yes_or_no, "yes or no"), fill_value=True)
+
+
+def _yes_or_no(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not is_text(kind):
+        return column.cast(pa.bool_())
+    texts = column.cast(pa.string()).to_pylist()
+    read = [reading(text) if text and text.strip() else True for text in texts]
+    if None in read:
+        raise pa.ArrowInvalid("neither yes nor no")
+    return pa.chunked_array([read], pa.bool_())
 
 
 def event_types(source: Source, meant: Mapping[str, str] = MappingProxyType({})) -> pa.ChunkedArray:

@@ -27,6 +27,7 @@ from banquet.training.optimize.teacher import Teacher
 from banquet.training.presets import preset_named
 from banquet.training.progress import Progress
 from banquet.training.questions import Questions
+from banquet.training.served_features import as_trained
 from banquet.training.split import split_by_time
 from banquet.training.train import write_models
 from banquet.training.train_ranking import RankingTrainer
@@ -169,5 +170,7 @@ def _material(data_dir: Path, trained: manifest.Manifest) -> Material:
     dataset = Dataset.load(data_dir)
     if dataset.name != trained.dataset:
         raise BadData(f"{data_dir}: is dataset {dataset.name}, release {trained.version} was trained on {trained.dataset}")
+    # It may have been trained for a repo whose types are others than the dataset's.
+    dataset = as_trained(dataset, trained.schema)
     log = read_log(dataset)
     return Material.of(dataset, log, split_by_time(log), trained.schema)

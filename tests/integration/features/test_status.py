@@ -1,7 +1,10 @@
 """`banquet features status` and the metrics of the feature plane."""
 
 import json
+import os
 import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,12 +15,29 @@ from banquet.app.cli import app
 from banquet.app.feature_metrics import FeaturePlane
 from banquet.features.census import ViewCount, publish_census, take_census
 from banquet.features.project.layout import read_layout
+from banquet.features.stores.local_times import note_zone, noted_zone
 from tests.integration.features.world import World
 
 
 def run(world: World, *words: str, width: int = 200) -> Result:
     places = ["--repo", str(world.repo.folder), "--catalogue", str(world.catalogue)]
     return CliRunner().invoke(app, ["features", *words, *places], env={"COLUMNS": str(width)})
+
+
+@pytest.fixture
+def zone() -> Iterator[Callable[[str], None]]:
+    """Moves this process to a time zone, and back in the end."""
+    before = os.environ.get("TZ")
+
+    def move(name: str | None) -> None:
+        if name is None:
+            os.environ.pop("TZ", None)
+        else:
+            os.environ["TZ"] = name
+        time.tzset()
+
+    yield move
+    move(before)
 
 
 def counted(world: World) -> dict[str, ViewCount]:
@@ -51,6 +71,28 @@ def test_status_shows_the_views(sqlite: World) -> None:
     for name in ("user_profile ", "user_activity ", "item_activity ", "materialized "):
         assert name in table
     assert "as running gateways count them" in " ".join(table.split())
+
+
+@pytest.mark.parametrize("reader", ["UTC", "America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("writer", ["America/New_York", "Asia/Tokyo", ":/usr/share/zoneinfo/Asia/Tokyo"])
+def test_ages_are_the_same_in_every_time_zone(sqlite: World, zone: Callable[[str], None], writer: str, reader: str) -> None:
+    """SQLite has the local time of whoever wrote; the writer's note says whose that was."""
+    zone(writer)
+    note_zone(sqlite.catalogue)
+    sqlite.push_user("ada", ["i1"], datetime.now(UTC) - timedelta(hours=30))
+    zone(reader)
+    views = {view["view"]: view for view in json.loads(run(sqlite, "status", "--json").stdout)["views"]}
+    assert views["user_activity"]["age_s"] == pytest.approx(30 * 3600, abs=60)
+    assert 0 <= views["user_activity"]["materialized_s"] < 3600
+    user = json.loads(run(sqlite, "user", "ada", "--json").stdout)
+    assert user["age_s"]["user_activity"] == pytest.approx(30 * 3600, abs=60)
+
+
+@pytest.mark.parametrize("name", [None, "", "No/Such_Zone", "CET-1CEST,M3.5.0,M10.5.0", "/etc/passwd"])
+def test_without_a_zone_that_is_known_it_is_the_readers_own(tmp_path: Path, name: str | None) -> None:
+    if name is not None:
+        (tmp_path / "time_zone.txt").write_text(name)
+    assert noted_zone(tmp_path) is None
 
 
 def test_a_damaged_catalogue_is_one_clear_error(sqlite: World) -> None:

@@ -21,7 +21,6 @@ import pytest
 from banquet.core.declared import RECENT
 from banquet.feedback.events import Event, encode
 from banquet.feedback.feast_push import FeastActivity
-from banquet.feedback.feast_views import entity_key
 from banquet.feedback.lag import Lag
 from banquet.feedback.tail import Tail
 from tests.unit.feedback.fakes import features_of, random_events, recomputed, recomputed_recent
@@ -57,7 +56,7 @@ def logged(folder: Path) -> list[Event]:
 
 def recent_rows(store: FeastActivity, kind: str, ids: list[str]) -> dict[str, dict[str, float]]:
     """What the online store has, without rows whose windows are empty."""
-    keys = [entity_key(store.entities[kind], entity) for entity in ids]
+    keys = [store.own_keys[kind].of(entity) for entity in ids]
     found = store._provider.online_read(store._config, store.views[f"{kind}_recent"], keys, NAMES)
     rows = {}
     for entity, (_, values) in zip(ids, found, strict=True):

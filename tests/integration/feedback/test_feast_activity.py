@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from feast import Entity, FeatureStore, Field, ValueType
+from feast import Entity, FeatureStore, FeatureView, Field, ValueType
 from feast.types import Int64
 
 from banquet.core.declared import VIEWS
 from banquet.core.errors import BadSettings
+from banquet.core.ids import KeyTypes
 from banquet.feedback.feast_offline import FeastOffline
 from banquet.feedback.feast_push import FeastActivity
 from banquet.feedback.ports import ActivityRow, ActivityStore, KeptRow
@@ -121,8 +122,37 @@ def test_a_repository_of_ones_own_gets_what_it_has_views_for(tmp_path: Path, cap
     FeastOffline(store, tmp_path).append("user_activity", [KeptRow("7", NOW_US, {"interaction_count": 1})], "1")
     parts = pq.read_table(tmp_path / "data" / "user_activity")
     assert parts["customer_id"].to_pylist() == [7]
+    store.forget_user("007")
+    assert set(store.read_users(["7", "007"])) == {"7"}
     store.forget_user("7")
     assert store.read_users(["7"]) == {}
+
+
+@pytest.mark.parametrize("value_type", [ValueType.INT64, None])
+def test_ids_that_are_no_keys_hold_nobody_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, value_type: ValueType | None
+) -> None:
+    """Their rows are left out of both stores, also where Feast infers the key's type from the parquet; "007" is not user 7."""
+    (tmp_path / "feature_store.yaml").write_text(SETTINGS.format(online_store="{type: sqlite, path: online.db}"))
+    known = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
+    user, item = (
+        Entity(name="user", join_keys=["user_id"], value_type=value_type),
+        Entity(name="item", value_type=ValueType.STRING),
+    )
+    fields = [Field(name=feature.name, dtype=TYPES[feature.type]) for feature in VIEWS["user_activity"]]
+    source, view = pushed_view(tmp_path, "user_activity", fields, known)
+    view = FeatureView(name="user_activity", entities=[user], schema=fields, source=source)
+    FeatureStore(repo_path=str(tmp_path)).apply([user, item, source, view])
+    store = FeastActivity(tmp_path)
+    assert store.keys == KeyTypes("INT64", "STRING")
+    ids = ["7", "007", "1_0", "abc", "99999999999999999999", "8"]
+    store.push_users([ActivityRow(user_id, int(user_id == "7"), 0, None, NOW_US, ("p1",)) for user_id in ids])
+    assert {name: row.interaction_count for name, row in store.read_users([*ids, "10"]).items()} == {"7": 1, "8": 0}
+    offline = FeastOffline(store, tmp_path)
+    offline.append("user_activity", [KeptRow(user_id, NOW_US, {"interaction_count": 1}) for user_id in ids], "1")
+    offline.append("user_activity", [KeptRow("abc", NOW_US, {"interaction_count": 1})], "2")
+    assert pq.read_table(tmp_path / "data" / "user_activity")["user_id"].to_pylist() == [7, 8]
+    assert "4 rows of user_activity are of ids that are no INT64; they are left out" in caplog.text
 
 
 def test_a_view_of_another_shape_is_named(tmp_path: Path) -> None:

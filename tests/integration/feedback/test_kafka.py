@@ -11,11 +11,13 @@ import pytest
 from confluent_kafka import Producer
 
 from banquet.core.errors import Overloaded
+from banquet.core.ids import KeyTypes
 from banquet.feedback.events import Event, to_body
 from banquet.feedback.kafka import KafkaEventLog
 from banquet.feedback.kafka_consumer import run_kafka_consumer
+from banquet.feedback.lag import events_set_aside
 from banquet.feedback.pushing import Pace
-from tests.unit.feedback.fakes import MemoryActivity, features_of, random_events, recomputed
+from tests.unit.feedback.fakes import MemoryActivity, features_of, make_event, random_events, recomputed
 
 PACE = Pace(poll_s=0.02, items_every_s=0.0)
 PATIENCE_S = 30.0
@@ -92,6 +94,18 @@ def test_consumers_share_the_work_and_take_over(kafka: str, tmp_path: Path) -> N
             assert second.pushes["users"], "each has some partitions"
         asyncio.run(append(kafka, "shared", rest[number:]))
         wait_until(lambda: all_counted(events))
+
+
+def test_ids_that_are_no_keys_are_set_aside(kafka: str, tmp_path: Path) -> None:
+    """Once each, though items are counted from a second topic; what comes behind them counts."""
+    store = MemoryActivity(keys=KeyTypes("INT64", "INT64"))
+    ids = [("abc", "1"), ("7", "i2"), ("007", "1"), ("7", "1")]
+    events = [make_event(number, user=user, item=item) for number, (user, item) in enumerate(ids)]
+    with consuming(kafka, "numbers", tmp_path, store):
+        asyncio.run(append(kafka, "numbers", events))
+        wait_until(lambda: "7" in store.users and "1" in store.items)
+    assert (set(store.users), set(store.items)) == ({"7"}, {"1"})
+    assert events_set_aside(tmp_path.glob("*.db")) == 3
 
 
 async def test_a_cluster_that_cannot_be_reached_refuses() -> None:

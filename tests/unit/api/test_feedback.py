@@ -12,6 +12,8 @@ from banquet.api.admission import Admission
 from banquet.api.feedback import Feedback
 from banquet.api.limits import MIN_PING_INTERVAL_MS, SERVER_OPTIONS
 from banquet.api.status import Guard, Methods
+from banquet.core.errors import BadRequest
+from banquet.core.ids import KeyTypes
 from banquet.feedback.event_log import FileEventLog
 from banquet.feedback.events import decode
 from banquet.v1 import feedback_pb2 as pb
@@ -60,6 +62,25 @@ async def test_events_are_counted_once(tmp_path: Path) -> None:
     for ids in (["e1", "e2"], ["e2", "e3"], ["e4"]):
         await feedback.RecordEvents(pb.RecordEventsRequest(events=[make_event(event_id=one) for one in ids]), None)
     assert [event.event_id for event in counted] == ["e1", "e2", "e4"]
+    await log.close()
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({"user_id": "007", "item_id": "1"}, "events[1].user_id '007' is not how the id is spelled"),
+        ({"user_id": "7", "item_id": "i1"}, "events[1].item_id 'i1' is no id"),
+    ],
+)
+async def test_ids_are_spelled_as_the_repos_keys(tmp_path: Path, event: dict[str, str], message: str) -> None:
+    """Where these are whole numbers; the batch is refused before anything is written."""
+    log = FileEventLog(tmp_path)
+    feedback = Feedback(log, keys=lambda: KeyTypes("INT64", "INT64"))
+    good = make_event(user_id="7", item_id="1")
+    with pytest.raises(BadRequest) as caught:
+        await feedback.RecordEvents(pb.RecordEventsRequest(events=[good, make_event(event_id="e2", **event)]), None)
+    assert message in str(caught.value)
+    assert written(tmp_path) == []
     await log.close()
 
 

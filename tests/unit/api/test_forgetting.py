@@ -7,6 +7,7 @@ import pytest
 from banquet.api.forgetting import Forgetting
 from banquet.core.erasure import ErasedPlace, Erasure
 from banquet.core.errors import BadRequest, NotThere
+from banquet.core.ids import KeyTypes
 
 
 class Requests:
@@ -47,8 +48,10 @@ async def test_a_caller_out_of_time_gets_the_id_to_ask_again_with() -> None:
 
 
 async def test_nobody_and_nothing_are_refused() -> None:
-    """An empty user id, and an id that was never given."""
+    """An empty user id, another spelling of a user's id, and an id that was never given."""
     with pytest.raises(BadRequest, match="user_id"):
         await Forgetting(Requests(0)).forget("", None)
+    with pytest.raises(BadRequest, match=r"user_id '007' is not how the id is spelled.*write '7'"):
+        await Forgetting(Requests(0), lambda: KeyTypes("INT64")).forget("007", None)
     with pytest.raises(NotThere, match="erasure_id 'e2' is not known"):
         await Forgetting(Requests(0)).find("e2")

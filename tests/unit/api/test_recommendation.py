@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 
 import grpc
 import pytest
@@ -10,6 +12,8 @@ from banquet.api.admission import Admission
 from banquet.api.limits import TRANSPORT_MESSAGE_BYTES
 from banquet.api.recommendation import Recommendation
 from banquet.api.status import Guard, Methods
+from banquet.core.errors import BadRequest
+from banquet.core.ids import KeyTypes
 from banquet.core.pipeline import Pipeline
 from banquet.core.query import UserFeatures
 from banquet.stages.filters.attributes import Attributes
@@ -124,6 +128,41 @@ async def test_bad_requests_name_field_value_and_range(
         await stub.Recommend(request_)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert message in (caught.value.details() or "")
+
+
+NUMBERS = KeyTypes("INT64", "INT64")
+NO_KEYS = {
+    "user": (pb.RecommendRequest(user_id="007", placement="home", limit=1), "user_id '007' is not how the id is spelled"),
+    "page item": (
+        pb.RecommendRequest(user_id="7", placement="home", limit=1, context=pb.QueryContext(item_id="1_0")),
+        "context.item_id '1_0' is no id",
+    ),
+    "excluded": (
+        pb.RecommendRequest(user_id="7", placement="home", limit=1, exclude_item_ids=["1", "01"]),
+        "exclude_item_ids[1] '01' is not how the id is spelled: the repo's key is a whole number of 64 bits; write '1'",
+    ),
+    "ranked user": (pb.RankItemsRequest(user_id="abc", item_ids=["1"]), "user_id 'abc' is no id"),
+    "ranked": (
+        pb.RankItemsRequest(user_id="7", item_ids=["1", "99999999999999999999"]),
+        "item_ids[1] '99999999999999999999' is too large",
+    ),
+    "similar": (pb.SimilarItemsRequest(item_id="i1", limit=1), "item_id 'i1' is no id"),
+    "similar excluded": (pb.SimilarItemsRequest(item_id="1", limit=1, exclude_item_ids=["+1"]), "exclude_item_ids[0] '+1'"),
+}
+
+
+@pytest.mark.parametrize(("request_", "message"), NO_KEYS.values(), ids=NO_KEYS.keys())
+async def test_ids_are_spelled_as_the_repos_keys(request_: Any, message: str) -> None:
+    """Where these are whole numbers, "007" is refused with the field and what to write."""
+    service = Recommendation(OneRelease({}, None, None), make_catalogue, 0.5, lambda: NUMBERS)
+    methods = {
+        pb.RecommendRequest: service.Recommend,
+        pb.RankItemsRequest: service.RankItems,
+        pb.SimilarItemsRequest: service.SimilarItems,
+    }
+    with pytest.raises(BadRequest) as caught:
+        await methods[type(request_)](request_, SimpleNamespace(time_remaining=lambda: 1.0))
+    assert message in str(caught.value)
 
 
 async def test_a_catalogue_that_is_not_there_yet_is_unavailable() -> None:

@@ -13,7 +13,7 @@ from banquet.app.handover import Handover
 from banquet.core.errors import StageFailed
 from banquet.features.catalogue.follower import CatalogueFollower
 from banquet.features.problems import note_problem
-from banquet.wire.catalogue_file import Column, write_catalogue
+from banquet.wire.catalogue_file import Column, Strings, write_catalogue
 from banquet.wire.schema import Feature, FeatureSchema
 
 SCHEMA = FeatureSchema(user=(), item=(Feature("year", "item_profile", "number"),), history_length=4, item_ids=("a",))
@@ -141,3 +141,17 @@ async def test_what_keeps_the_catalogue_from_being_kept_up_is_said(handover, tmp
         await handover.check_newest()
     note_problem(tmp_path, "layout", "")
     await handover.check_newest()
+
+
+async def test_an_availability_that_cannot_be_read_is_said(handover, follower, tmp_path):
+    """With how many, an example, and what can be written; the catalogue serves all the same."""
+    await handover.check_available()
+    years = Column("number", "item_profile", np.zeros(3, np.float32))
+    words = Column("category", "item_profile", np.array([0, 1, 1], np.int32), Strings.of(["yes", "perhaps"]))
+    columns = {"year": years, "available": words}
+    version = write_catalogue(tmp_path, ["a", "b", "c"], columns, statuses={}, event_times_us={}, confirmed_at_s=time.time())
+    await until(lambda: follower.current().version == version)
+    with pytest.raises(
+        StageFailed, match="'available' of 2 items is neither yes nor no, such as 'perhaps' of item 'b'; they are shown"
+    ):
+        await handover.check_available()

@@ -31,6 +31,15 @@ def test_items_without_available_column_are_all_available() -> None:
     assert not make_catalogue().available()[-1]
 
 
+def test_availability_is_read_as_the_models_read_it() -> None:
+    """Words, and what was never written, which shows its item; one that says neither yes nor no is known."""
+    words = Column("category", "v", np.array([0, 1, -1, 2], np.int32), Strings.of(["In stock", "Sold out", "perhaps"]))
+    catalogue = make_catalogue(4, columns={"available": words})
+    assert catalogue.available().tolist() == [True, False, True, True]
+    assert catalogue.available(np.array([1, 3], np.int32)).tolist() == [False, True]
+    assert catalogue.availability.unreadable.tolist() == [3]
+
+
 def test_holds_matches_lists_categories_and_numbers() -> None:
     """One wanted value in common is enough, for each kind of column."""
     columns = {

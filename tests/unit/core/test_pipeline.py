@@ -15,6 +15,7 @@ from banquet.stages.filters.available import Available
 from banquet.stages.filters.duplicates import Duplicates
 from banquet.stages.selectors.top_k import TopK
 from banquet.stages.sources.popular import Popular
+from banquet.wire.columns import Column, Strings
 from tests.fakes import FakeScorer, FakeSink, FakeSource, FakeUsers, make_catalogue, make_query
 
 
@@ -109,6 +110,15 @@ async def test_a_filter_without_its_column_keeps_everything_and_says_so() -> Non
     answer = await make_pipeline(filters=[Available(), Attributes()]).run(query)
     assert answer.degradations == [Degradation("attributes", "missing_column")]
     assert len(answer.picks) == 3
+
+
+async def test_an_availability_that_cannot_be_read_is_said() -> None:
+    """Its item stays, and the answer names the feature."""
+    words = Column("category", "v", np.array([0, 1, 2, 0], np.int32), Strings.of(["yes", "no", "perhaps"]))
+    pipeline = make_pipeline(sources=[FakeSource("all", rows=[0, 1, 2, 3])], filters=[Available()])
+    answer = await pipeline.run(make_query(make_catalogue(4, columns={"available": words})))
+    assert answer.degradations == [Degradation("catalogue", "unreadable_available")]
+    assert sorted(answer.picks.rows.tolist()) == [0, 2, 3]
 
 
 async def test_when_everything_fails_popular_answers_within_the_deadline() -> None:

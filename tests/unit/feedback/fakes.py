@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from banquet.core.declared import HISTORY_LENGTH, INTERACTIONS
 from banquet.core.errors import Overloaded
+from banquet.core.ids import KeyTypes
 from banquet.feedback.events import Event, encode
 from banquet.feedback.ports import ActivityRow, RecentRow, Recorded, StoreUnavailable
 
@@ -143,6 +144,7 @@ class MemoryActivity:
     user_recent: dict[str, RecentRow] = field(default_factory=dict)
     item_recent: dict[str, RecentRow] = field(default_factory=dict)
     recent: frozenset[Entity] = frozenset({"user", "item"})
+    keys: KeyTypes = field(default_factory=KeyTypes)
     failures: int = 0
     pushes: Counter[str] = field(default_factory=Counter)
 

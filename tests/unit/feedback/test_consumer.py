@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from banquet.core.ids import KeyTypes
 from banquet.feedback.consumer import Surroundings, run_consumer
 from banquet.feedback.events import Event
-from banquet.feedback.lag import consumer_lag
+from banquet.feedback.lag import consumer_lag, events_set_aside
 from banquet.feedback.ports import ActivityRow, StoreUnavailable
 from banquet.feedback.pushing import Pace
 from tests.unit.feedback.fakes import START_US, MemoryActivity, features_of, make_event, random_events, recomputed, write_segment
@@ -36,7 +37,7 @@ class Crashing:
     def __init__(self, store: MemoryActivity, steps: int) -> None:
         self._store = store
         self._steps = steps
-        self.recent = store.recent
+        self.recent, self.keys = store.recent, store.keys
 
     def __getattr__(self, name: str) -> Callable[[object], object]:
         def call(argument: object) -> object:
@@ -276,3 +277,20 @@ def test_one_consumer_at_a_time(segment: Path) -> None:
 
 def _down(rows: object) -> None:
     raise StoreUnavailable("down")
+
+
+def test_events_of_ids_that_are_no_keys_are_set_aside(segment: Path) -> None:
+    """One by one and counted: of users and of items; all others count."""
+    ids = [("7", "1"), ("007", "1"), ("7", "i2"), ("abc", "1"), ("99999999999999999999", "1"), ("7", "2")]
+    write_segment(segment, [make_event(number, user=user, item=item) for number, (user, item) in enumerate(ids)])
+    store = MemoryActivity(keys=KeyTypes("INT64", "INT64"))
+    with consuming(segment, store) as caught_up:
+        caught_up()
+    assert (set(store.users), set(store.items)) == ({"7"}, {"1", "2"})
+    assert store.users["7"].history == ("2", "1")
+    state = segment.parent.parent / "state.db"
+    assert events_set_aside([state, segment.parent / "none.db"]) == 4
+    write_segment(segment, [make_event(9, user="x", item="1")])
+    with consuming(segment, store) as caught_up:
+        caught_up()
+    assert events_set_aside([state]) == 5

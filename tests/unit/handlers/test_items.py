@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from banquet.wire.bits import pack_bits
 from banquet.wire.catalogue_file import CatalogueReader, Column, Strings, write_catalogue
 from banquet.wire.schema import SchemaMismatch
 from handlers import tables
@@ -127,6 +128,20 @@ def test_what_no_model_sees_costs_nothing(folder):
     assert seen == 0
     assert items.vectors is before.vectors
     assert found(items) == [row for row in range(ITEMS) if row != 4]
+
+
+def test_words_of_availability_hide_items(folder):
+    """A text column, with a missing one and one that says neither: as the gateway reads it, in a new version as well."""
+    its = columns(np.random.default_rng(0), ITEMS)
+    before, _ = encode(folder.publish(IDS, its))
+    codes = np.zeros(ITEMS, np.int32)
+    codes[[3, 5, 7]] = 1, 2, -1
+    words = Column("category", "item_profile", codes, Strings.of(["in stock", "out of stock", "perhaps"]))
+    after = folder.publish(IDS, its | {"available": words})
+    for items in (encode(after)[0], encode(after, before)[0]):
+        assert found(items) == [row for row in range(ITEMS) if row != 3]
+        allowed = items.slots_allowed(pack_bits(np.ones(ITEMS, np.bool_))[None])
+        assert sorted(items.rows_of(allowed[0])) == found(items)
 
 
 def test_versions_share_their_lines(folder):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from banquet.core.errors import BadData
 from banquet.training.encoding import Activity, Items, encode_all_items, encode_all_users
 from banquet.training.models.retrieval import ItemEncoder
-from banquet.training.schema_building import ServedFeatures, build_schema
+from banquet.training.schema_building import build_schema
+from banquet.training.served_features import ServedFeatures
 from banquet.training.split import split_by_time
 from banquet.training.train import item_widths
 from banquet.wire.schema import Feature, FeatureSchema
@@ -36,7 +37,7 @@ def test_features_that_serving_lacks_are_left_out(handmade, log) -> None:
 def test_a_list_that_is_none_in_the_data_is_refused(handmade, log) -> None:
     """Before anything is trained: such a release could not be served."""
     served = ServedFeatures(user={}, item={"colour": "STRING_LIST"})
-    with pytest.raises(BadData, match=r"feature 'colour' is one value in the data.*STRING_LIST; .* with --lists colour"):
+    with pytest.raises(BadData, match=r"feature 'colour' is text in the data.*STRING_LIST; .* with --lists colour"):
         build_schema(handmade, log, split_by_time(log), 4, served)
 
 

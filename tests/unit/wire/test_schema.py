@@ -118,3 +118,10 @@ def test_a_schema_survives_json():
     """What is written in a manifest reads back equal."""
     body = json.loads(json.dumps(SCHEMA.to_json()))
     assert FeatureSchema.from_json(body, SCHEMA.item_ids) == SCHEMA
+
+
+def test_what_is_no_number_is_a_gap():
+    """A text where the models want a number: the default stands in, and the answer says so."""
+    inputs = SCHEMA.encode_user({"gender": "F", "age": "030"})
+    assert (inputs.numbers.tolist(), inputs.missing) == ([0.0], ("age",))
+    assert not SCHEMA.user_gaps({"gender": "F", "age": True})

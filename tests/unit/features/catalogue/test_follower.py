@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from banquet.core.catalogue import Catalogue
 from banquet.features.catalogue.follower import CatalogueFollower
 from banquet.wire.catalogue_file import POINTER, Column, Pointer, point_to, write_catalogue
 
@@ -156,4 +157,26 @@ def test_past_the_bound_a_catalogue_is_stale(tmp_path: Path) -> None:
         current = follower.current()
         assert current is not None
         assert current.is_stale() == expected
+        follower.stop()
+
+
+def test_a_version_that_cannot_be_prepared_is_not_the_last(tmp_path: Path) -> None:
+    """The one before stays, and the next one is taken."""
+
+    def prepare(catalogue: Catalogue) -> None:
+        if len(catalogue) == 2:
+            raise TypeError("a column nobody expected")
+
+    follower = CatalogueFollower(tmp_path, poll_s=0.01, prepare=[prepare])
+    try:
+        first = publish(tmp_path, ["a"])
+        follower.start()
+        publish(tmp_path, ["a", "b"])
+        time.sleep(0.1)
+        held = follower.current()
+        assert held is not None
+        assert held.version == first
+        third = publish(tmp_path, ["a", "b", "c"])
+        until(lambda: (held := follower.current()) is not None and held.version == third)
+    finally:
         follower.stop()

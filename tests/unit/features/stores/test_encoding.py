@@ -43,9 +43,9 @@ def test_a_key_of_a_project_with_the_same_ending_is_nobodys() -> None:
     assert keys.parse(keys.encode("1") + b"my_banquet", b"banquet") is None
 
 
-@pytest.mark.parametrize("entity_id", ["abc", "1.5", str(2**63), ""])
+@pytest.mark.parametrize("entity_id", ["abc", "1.5", str(2**63), "", "007", "1_0", " 7", "+7"])
 def test_an_id_that_its_key_cannot_hold_is_named(entity_id: str) -> None:
-    """A text asked of numeric keys, or a number too great."""
+    """A text asked of numeric keys, a number too great, or one spelled in another way than the store's."""
     with pytest.raises(BadValue, match="does not fit"):
         KeyFormat("user_id", "INT64").encode(entity_id)
 

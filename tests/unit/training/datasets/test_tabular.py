@@ -103,7 +103,7 @@ def test_bad_interactions_name_file_row_column_and_remedy(shop, rows: str, messa
         ),
         (
             {"items": "item_id,available\nx,true\ny,maybe\n"},
-            r"items\.csv, line 3, column 'available': 'maybe' is not true or false",
+            r"items\.csv, line 3, column 'available': 'maybe' is not yes or no",
         ),
         ({"items": "sku\nx\n"}, r"items\.csv: column 'item_id' is missing"),
     ],
@@ -124,6 +124,16 @@ def test_columns_can_be_left_out(tmp_path: Path) -> None:
     assert made.users.to_pylist() == [{"user_id": "a", "age": 30}]
     with pytest.raises(BadData, match="--leave-out hisory: no column 'hisory' in"):
         import_data(tmp_path, reading=Reading(Naming(left_out=("hisory",))))
+
+
+def test_availability_is_read_as_it_is_served(shop) -> None:
+    """The same words; what is missing is available."""
+    made = import_data(shop(items="item_id,available\nx,In stock\ny,sold out\nz,\n"))
+    assert made.items.select(["item_id", "available"]).to_pylist() == [
+        {"item_id": "x", "available": True},
+        {"item_id": "y", "available": False},
+        {"item_id": "z", "available": True},
+    ]
 
 
 def test_a_column_of_the_wrong_type_is_named(tmp_path: Path) -> None:
