@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from banquet.core.evaluation_users import is_evaluation_user
 from banquet.feedback.derive import Activity, Visit, from_row, is_interaction, item_after, user_after
 from banquet.feedback.recent_state import RecentState
 from banquet.feedback.schema import DERIVED, open_state
@@ -75,22 +76,26 @@ class ConsumerState:
             for table in DERIVED:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             self._db.execute("INSERT INTO base VALUES (?)", (base,))
-            self._count_recent(events, frozenset(self._entities))
+            self._count_recent(_of_real_users(events), frozenset(self._entities))
         return True
 
     def take(self, batch: Batch, store: ActivityStore) -> int:
         """Count what is new in a batch and remember how far it reached, or nothing at all. Returns the number of events counted.
 
-        Users and items met for the first time start from their row in the store.
+        Users and items met for the first time start from their row in the store. Events of evaluation users change the users'
+        own activity alone.
         """
         # On the disk before it is pushed: a pushed row must not be newer than the state it came from, even after a power cut.
         with self._transaction(durable=True):
             new = self._not_counted_before(self._of_the_known(batch.events))
             chosen = [event for event in new if is_interaction(event)]
-            for kind, after, read_base in (("user", user_after, store.read_users), ("item", item_after, store.read_items)):
+            for kind, events, after, read_base in (
+                ("user", chosen, user_after, store.read_users),
+                ("item", _of_real_users(chosen), item_after, store.read_items),
+            ):
                 if kind in self._entities:
-                    self._derive(kind, _grouped(chosen, kind), after, read_base)
-            self._count_recent(new, store.recent)
+                    self._derive(kind, _grouped(events, kind), after, read_base)
+            self._count_recent(_of_real_users(new), store.recent)
             self._db.executemany("INSERT OR REPLACE INTO segments VALUES (?, ?)", batch.offsets.items())
         self.offsets.update(batch.offsets)
         return len(new)
@@ -210,6 +215,10 @@ class ConsumerState:
         find = "SELECT activity FROM activity WHERE kind = ? AND id = ?"
         found = ((entity, self._db.execute(find, (kind, entity)).fetchone()) for entity in ids)
         return {entity: _from_json(row[0]) for entity, row in found if row is not None}
+
+
+def _of_real_users(events: Iterable[Event]) -> list[Event]:
+    return [event for event in events if not is_evaluation_user(event.user_id)]
 
 
 def _grouped(events: Iterable[Event], kind: Literal["user", "item"]) -> dict[str, list[Event]]:

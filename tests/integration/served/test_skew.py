@@ -4,16 +4,21 @@ import json
 import time
 from datetime import UTC, datetime
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from typer.testing import CliRunner
 
 from banquet.app.cli import app
+from banquet.app.skew import find_skew
 from banquet.core.catalogue import Catalogue
+from banquet.core.evaluation_users import evaluation_user
 from banquet.core.pipeline import Pipeline
 from banquet.features.catalogue.catalogue_builder import CatalogueBuilder
 from banquet.features.catalogue.item_store import open_items
 from banquet.features.project.layout import read_layout
 from banquet.features.users.opening import open_user_reader
 from banquet.stages.selectors.top_k import TopK
+from banquet.stages.sinks.served_files import served_files
 from banquet.stages.sinks.served_log import ServedLog
 from banquet.stages.sources.popular import Popular
 from banquet.wire.catalogue_file import read_catalogue
@@ -63,3 +68,15 @@ async def test_planted_skew_is_found_and_nothing_else(tmp_path) -> None:
     agree = {("user", "age"), ("user", "city"), ("user", "tags"), ("user", "income"), ("item", "price"), ("item", "genres")}
     assert agree < found.keys()
     assert not any(found[key]["different"] + found[key]["only_served"] + found[key]["only_historical"] for key in agree)
+
+
+async def test_answers_to_evaluation_users_are_not_compared(tmp_path) -> None:
+    """Should some have come into the log from elsewhere."""
+    world = copy_of(sqlite_world(), tmp_path)
+    await serve(world, tmp_path / "served")
+    [file] = served_files(tmp_path / "served")
+    answers = pq.read_table(file)
+    guests = answers.set_column(answers.column_names.index("user_id"), "user_id", pa.array([evaluation_user(1)] * 4))
+    pq.write_table(pa.concat_tables([answers, guests]), file)
+    found = find_skew(tmp_path / "served", world.repo, world.catalogue, sample=100)
+    assert (found.answers, found.unread) == (4, 1)
