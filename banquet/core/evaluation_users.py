@@ -11,7 +11,8 @@ LOWEST, HIGHEST = -2_147_483_648, -2_147_400_000
 # In the place of a user id in requests to forget.
 EVERY_EVALUATION_USER = "evaluation-users"
 
-_PREFIX = "-2147"
+# What all of their ids begin with.
+PREFIX = "-2147"
 _LENGTH = len(str(LOWEST))
 
 
@@ -25,7 +26,7 @@ def evaluation_user(number: int) -> str:
 def is_evaluation_user(user_id: str) -> bool:
     """Whether an id is one of theirs, in its only spelling."""
     # The prefix first: this is asked for every event and every answer.
-    if not user_id.startswith(_PREFIX):
+    if not user_id.startswith(PREFIX):
         return False
     digits = user_id[1:]
     return len(user_id) == _LENGTH and digits.isascii() and digits.isdigit() and LOWEST <= int(user_id) <= HIGHEST

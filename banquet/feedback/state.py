@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from banquet.core.evaluation_users import is_evaluation_user
+from banquet.core.evaluation_users import EVERY_EVALUATION_USER, is_evaluation_user
 from banquet.feedback.derive import Activity, Visit, from_row, is_interaction, item_after, user_after
 from banquet.feedback.recent_state import RecentState
 from banquet.feedback.schema import DERIVED, open_state
@@ -96,6 +96,9 @@ class ConsumerState:
                 if kind in self._entities:
                     self._derive(kind, _grouped(events, kind), after, read_base)
             self._count_recent(_of_real_users(new), store.recent)
+            # Kept for good: so they are found again to be forgotten, whatever else is lost.
+            met = {event.user_id for event in new if is_evaluation_user(event.user_id)}
+            self._db.executemany("INSERT OR IGNORE INTO evaluation_users VALUES (?)", [(user,) for user in met])
             self._db.executemany("INSERT OR REPLACE INTO segments VALUES (?, ?)", batch.offsets.items())
         self.offsets.update(batch.offsets)
         return len(new)
@@ -131,13 +134,20 @@ class ConsumerState:
                 self._recent.pushed("user" if kind == "user" else "item", ids)
             self._db.executemany("INSERT INTO offline (view, row) VALUES (?, ?)", ((view, row) for row in rows))
 
+    def evaluation_users(self) -> list[str]:
+        """All who ever did something here."""
+        return [user for (user,) in self._db.execute("SELECT id FROM evaluation_users")]
+
     def to_forget(self) -> list[str]:
-        """Users who were erased here, but not in the online store yet."""
+        """Users who were erased here, but not in the online store yet; `EVERY_EVALUATION_USER` among them."""
         return [user for (user,) in self._db.execute("SELECT online FROM erased WHERE online IS NOT NULL")]
 
     def forgotten(self, user_id: str) -> None:
         """The online store knows a user no more, and neither need we."""
         with self._transaction(durable=True):
+            if user_id == EVERY_EVALUATION_USER:
+                for table in ("activity", "unpushed"):
+                    self._db.execute(f"DELETE FROM {table} WHERE kind = 'user' AND id IN (SELECT id FROM evaluation_users)")  # noqa: S608
             self._db.execute("UPDATE erased SET online = NULL WHERE person = ?", (person(user_id),))
 
     def drop_segments(self, names: Iterable[str]) -> None:
