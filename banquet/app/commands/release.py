@@ -65,7 +65,7 @@ def build(
 @app.command()
 def inspect(target: Target = None, releases: Releases = RELEASES, as_json: Json = False) -> None:
     """Show what a release or an archive holds, without checking it."""
-    from banquet.releases import mar, registry
+    from banquet.releases import evaluations, mar, registry
     from banquet.releases.manifest import load
 
     if target is not None and target.endswith(ARCHIVE):
@@ -83,8 +83,9 @@ def inspect(target: Target = None, releases: Releases = RELEASES, as_json: Json 
         return
     folder = registry.resolve(releases, target)
     manifest = load(folder)
+    evaluation = evaluations.read(folder.parent, manifest.version)
     if as_json:
-        typer.echo(json.dumps({**_facts(manifest), **_contents(manifest)}))
+        typer.echo(json.dumps({**_facts(manifest), **_contents(manifest), "evaluation": evaluation}))
         return
     _print_facts(f"Release {manifest.version}", _facts(manifest))
     graphs = manifest.models.items()
@@ -95,6 +96,12 @@ def inspect(target: Target = None, releases: Releases = RELEASES, as_json: Json 
             for name, graph in graphs
         ],
     )
+    if evaluation is not None:
+        of = f"{evaluation['users']:,} users of {evaluation['dataset']}, {evaluation['how']}, {evaluation['at']}"
+        print_table(
+            f"Evaluation ({of}): HR@10 / NDCG@10; worse than popularity?",
+            [_answered(question) for question in evaluation["questions"]],
+        )
     print_table("Metrics", [{"metric": name, "value": value} for name, value in _flat(manifest.metrics)])
     print_table("Files", [{"file": name, "bytes": (folder / name).stat().st_size} for name in manifest.files])
 
@@ -163,6 +170,13 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
         "made_from": manifest.made_from.get("release", ""),
         "items": len(manifest.schema.item_ids),
     }
+
+
+def _answered(question: Mapping[str, Any]) -> dict[str, Any]:
+    from banquet.releases.evaluations import scores_in_words
+
+    scores = {name: scores_in_words(question[name]) for name in ("banquet", "popularity", "retrieval")}
+    return {"question": question["name"], "users": question["users"], **scores, "worse": question["worse_than_popularity"]}
 
 
 def _maker(graph: Mapping[str, Any]) -> str:

@@ -1,0 +1,84 @@
+"""Results of evaluations: `<root>/evaluations/<version>.json`, outside of the sealed folder of their release.
+
+    {"release", "dataset", "how": "in process" or "over gRPC", "users", "seed", "at",
+     "questions": [{"name", "title", "users", "banquet": {"hr@10", "ndcg@10"}, "popularity", "markov", "retrieval",
+                    "against_popularity": {"mean", "low", "high"}, "against_retrieval", "worse_than_popularity": bool}]}
+
+`popularity`, `markov` and `retrieval` are as `banquet`; whatever was not measured is null.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from banquet.core.errors import BadRelease
+from banquet.wire.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FOLDER = "evaluations"
+
+
+def write(root: Path, version: str, body: Mapping[str, Any]) -> None:
+    """Keep a release's evaluation in the place of an earlier one. Raises `BadRelease` for a body that `read` would refuse."""
+    path = _path(root, version)
+    try:
+        _check(body, version)
+        content = json.dumps(body, indent=1, allow_nan=False).encode()
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadRelease(f"{path}: not an evaluation of release {version} ({_in_words(error)}); it was not written") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content)
+
+
+def read(root: Path, version: str) -> Mapping[str, Any] | None:
+    """A release's evaluation, None where there is none. Raises `BadRelease` when the file is damaged."""
+    path = _path(root, version)
+    try:
+        body: Mapping[str, Any] = json.loads(path.read_bytes())
+        _check(body, version)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadRelease(
+            f"{path}: not an evaluation of release {version} ({_in_words(error)}); remove it, "
+            f"or make it anew with `banquet evaluate --release {version}`"
+        ) from error
+    return body
+
+
+def worse_than_popularity(body: Mapping[str, Any]) -> list[str]:
+    """The names of the questions that popularity answers better, certainly."""
+    return [question["name"] for question in body["questions"] if question["worse_than_popularity"]]
+
+
+def scores_in_words(scores: Mapping[str, float] | None) -> str:
+    """HR@10 and NDCG@10 as `0.293 / 0.150`; nothing of what was not measured."""
+    return "" if scores is None else f"{scores['hr@10']:.3f} / {scores['ndcg@10']:.3f}"
+
+
+def _path(root: Path, version: str) -> Path:
+    return root / FOLDER / f"{version}.json"
+
+
+def _check(body: Mapping[str, Any], version: str) -> None:
+    """Raises `ValueError`, `KeyError` or `TypeError` for what cannot be shown or judged."""
+    if body["release"] != version:
+        raise ValueError(f"it is of release {body['release']!r}")
+    for name in ("dataset", "how", "at"):
+        str(body[name])
+    for part in (body, *body["questions"]):
+        if not isinstance(part["users"], int):
+            raise TypeError(f"users is {part['users']!r}, no whole number")
+    for question in body["questions"]:
+        if not isinstance(question["name"], str) or not isinstance(question["worse_than_popularity"], bool):
+            raise TypeError(f"name {question['name']!r}, worse_than_popularity {question['worse_than_popularity']!r}")
+        for which in ("banquet", "popularity", "markov", "retrieval"):
+            scores_in_words(question[which])
+
+
+def _in_words(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
