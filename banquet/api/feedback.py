@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from banquet.api import limits
 from banquet.api.translation import checked_count, checked_id, optional_id
 from banquet.core.errors import BadRequest
+from banquet.core.limits import MAX_EVENT_ID_BYTES
 from banquet.feedback.events import Event
 from banquet.v1 import feedback_pb2 as pb
 from banquet.v1 import feedback_pb2_grpc as rpc
@@ -80,7 +81,7 @@ def to_event(field: str, event: pb.Event, now_s: float) -> Event:
     if kind == "rating" and not event.HasField("value"):
         raise BadRequest(f"{field}.value is missing; a rating needs one")
     return Event(
-        event_id=checked_id(f"{field}.event_id", event.event_id, limits.MAX_EVENT_ID_BYTES),
+        event_id=checked_id(f"{field}.event_id", event.event_id, MAX_EVENT_ID_BYTES),
         type=kind,
         user_id=checked_id(f"{field}.user_id", event.user_id),
         item_id=checked_id(f"{field}.item_id", event.item_id),

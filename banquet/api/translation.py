@@ -10,6 +10,7 @@ import numpy as np
 from banquet.api import limits
 from banquet.core.catalogue import as_number
 from banquet.core.errors import BadRequest
+from banquet.core.limits import MAX_ID_BYTES
 from banquet.core.query import AttributeFilter, Query
 from banquet.v1 import recommendation_pb2 as pb
 
@@ -107,7 +108,7 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
-def checked_id(field: str, value: str, most_bytes: int = limits.MAX_ID_BYTES) -> str:
+def checked_id(field: str, value: str, most_bytes: int = MAX_ID_BYTES) -> str:
     size = len(value.encode())
     if not 1 <= size <= most_bytes:
         shown = f"{value[:32]!r}{'...' if len(value) > len(value[:32]) else ''}"
@@ -115,7 +116,7 @@ def checked_id(field: str, value: str, most_bytes: int = limits.MAX_ID_BYTES) ->
     return value
 
 
-def optional_id(field: str, value: str, most_bytes: int = limits.MAX_ID_BYTES) -> str:
+def optional_id(field: str, value: str, most_bytes: int = MAX_ID_BYTES) -> str:
     return checked_id(field, value, most_bytes) if value else ""
 
 

@@ -74,8 +74,8 @@ class Query:
 
     @cached_property
     def history_rows(self) -> Rows:
-        """The row of each item of the user's history, newest first; -1 for those that have left the catalogue."""
-        return self.catalogue.rows_of(self.user.history)
+        """The row of each different item of the user's history, newest first; -1 for those that have left the catalogue."""
+        return self.catalogue.rows_of(tuple(dict.fromkeys(self.user.history)))
 
     @cached_property
     def seen_rows(self) -> Rows:

@@ -80,9 +80,8 @@ class FeastActivity:
             found = self._provider.online_read(self._config, self.views[name], list(keys.values()), names)
         except Exception as error:  # as in forget_users
             raise StoreUnavailable(f"{name} cannot be read: {error}") from error
-        rows = (_row(entity_id, at, values) for entity_id, (at, values) in zip(keys, found, strict=True) if at is not None)
-        # Whom Redis does not know it answers with empty values from 1970.
-        return {row.entity_id: row for row in rows if row.event_time_us > 0}
+        answers = zip(keys, found, strict=True)
+        return {entity_id: _row(entity_id, at, values) for entity_id, (at, values) in answers if at and _is_known(at, values)}
 
     def _push(self, name: str, rows: Iterable[tuple[str, int, Mapping[str, object]]]) -> None:
         if name not in self.views:
@@ -104,6 +103,11 @@ class FeastActivity:
             self._provider.online_write_batch(self._config, self.views[name], data, None)
         except Exception as error:  # as in forget_users
             raise StoreUnavailable(f"{len(data)} rows of {name} cannot be pushed: {error}") from error
+
+
+def _is_known(at: datetime, values: Mapping[str, Value]) -> bool:
+    """Whom Redis does not know it answers with empty values, from 1970; but a row may be from then."""
+    return at > _EPOCH or any(value.WhichOneof("val") for value in values.values())
 
 
 def _row(entity_id: str, at: datetime, values: Mapping[str, Value]) -> ActivityRow:

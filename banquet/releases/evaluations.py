@@ -4,7 +4,8 @@
      "questions": [{"name", "title", "users", "banquet": {"hr@10", "ndcg@10"}, "popularity", "markov", "retrieval",
                     "against_popularity": {"mean", "low", "high"}, "against_retrieval", "worse_than_popularity": bool}]}
 
-`popularity`, `markov` and `retrieval` are as `banquet`; whatever was not measured is null.
+`popularity`, `markov` and `retrieval` are as `banquet`; whatever was not measured is null. A name such as `catalogue/short` is
+that of a segment, a part of a question's users: it is shown, not judged, since popularity is hard to beat on popular items alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = "evaluations"
+_SCORES, _INTERVAL = ("hr@10", "ndcg@10"), ("mean", "low", "high")
+_NUMBERS = {
+    "banquet": _SCORES,
+    "popularity": _SCORES,
+    "markov": _SCORES,
+    "retrieval": _SCORES,
+    "against_popularity": _INTERVAL,
+    "against_retrieval": _INTERVAL,
+}
 
 
 def write(root: Path, version: str, body: Mapping[str, Any]) -> None:
@@ -50,9 +60,14 @@ def read(root: Path, version: str) -> Mapping[str, Any] | None:
     return body
 
 
+def is_segment(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry is about a part of a question's users."""
+    return "/" in entry["name"]
+
+
 def worse_than_popularity(body: Mapping[str, Any]) -> list[str]:
     """The names of the questions that popularity answers better, certainly."""
-    return [question["name"] for question in body["questions"] if question["worse_than_popularity"]]
+    return [entry["name"] for entry in body["questions"] if entry["worse_than_popularity"] and not is_segment(entry)]
 
 
 def scores_in_words(scores: Mapping[str, float] | None) -> str:
@@ -68,16 +83,26 @@ def _check(body: Mapping[str, Any], version: str) -> None:
     """Raises `ValueError`, `KeyError` or `TypeError` for what cannot be shown or judged."""
     if body["release"] != version:
         raise ValueError(f"it is of release {body['release']!r}")
-    for name in ("dataset", "how", "at"):
-        str(body[name])
     for part in (body, *body["questions"]):
-        if not isinstance(part["users"], int):
-            raise TypeError(f"users is {part['users']!r}, no whole number")
-    for question in body["questions"]:
-        if not isinstance(question["name"], str) or not isinstance(question["worse_than_popularity"], bool):
-            raise TypeError(f"name {question['name']!r}, worse_than_popularity {question['worse_than_popularity']!r}")
-        for which in ("banquet", "popularity", "markov", "retrieval"):
-            scores_in_words(question[which])
+        _is(int, part, "users")
+    for name in ("dataset", "how", "at"):
+        _is(str, body, name)
+    for entry in body["questions"]:
+        _is(str, entry, "name")
+        _is(str, entry, "title")
+        _is(bool, entry, "worse_than_popularity")
+        for name, numbers in _NUMBERS.items():
+            needed = name == "banquet" or (entry["worse_than_popularity"] and name.endswith("popularity"))
+            if needed or entry[name] is not None:
+                for number in numbers:
+                    _is(float, entry[name], number)
+
+
+def _is(kind: type, part: Mapping[str, Any], name: str) -> None:
+    # A whole number is a number, too; a truth value is none.
+    wanted = (float, int) if kind is float else kind
+    if not isinstance(part[name], wanted) or (kind is not bool and isinstance(part[name], bool)):
+        raise TypeError(f"{name} is {part[name]!r}, not {kind.__name__}")
 
 
 def _in_words(error: Exception) -> str:

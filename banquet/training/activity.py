@@ -90,6 +90,21 @@ class Log:
     def item_counters(self) -> Counters:
         return Counters.of(*self._in_time(self.item))
 
+    @cached_property
+    def next_with_item(self) -> Ints:
+        """Log position at which the user of each event next has its item [E], `len(log)` when never."""
+        pairs = self.user * self.n_items + self.item
+        order = np.argsort(pairs, kind="stable")
+        again = pairs[order][1:] == pairs[order][:-1]
+        following = np.full(len(self), len(self))
+        following[order[:-1][again]] = order[1:][again]
+        return following
+
+    @cached_property
+    def has_repeats(self) -> bool:
+        """Whether any user had an item more than once."""
+        return bool((self.next_with_item < len(self)).any())
+
     def first_had(self, users: Ints, items: Ints) -> Ints:
         """Log position at which each user first had each item [..., shapes broadcast], `len(log)` when never."""
         pairs, first = self._pairs

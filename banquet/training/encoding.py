@@ -74,7 +74,7 @@ class Activity:
     def at(self, owners: Ints, moments: Ints) -> Floats:
         """[..., A] float32 of the owners before the moments; shapes broadcast."""
         counted = self.counters.before(np.maximum(owners, 0), moments)
-        scaled = [scaled_numbers(feature, counted[..., COUNTED.index(feature.name)]) for feature in self.features]
+        scaled = [feature.numbers(counted[..., COUNTED.index(feature.name)]) for feature in self.features]
         return np.stack(scaled, -1) if scaled else np.zeros((*counted.shape[:-1], 0), np.float32)
 
 
@@ -95,22 +95,13 @@ def encode_all_items(dataset: Dataset, log: Log, schema: FeatureSchema) -> ItemI
 def encode_all_users(dataset: Dataset, schema: FeatureSchema) -> Users:
     categories = [_codes(f, dataset) for f in schema.user if f.kind == "category"]
     profile = [
-        scaled_numbers(f, numbers_of(dataset.users[f.name]))
-        for f in schema.user
-        if f.kind == "number" and f.view == "user_profile"
+        f.numbers(numbers_of(dataset.users[f.name])) for f in schema.user if f.kind == "number" and f.view == "user_profile"
     ]
     n_users = dataset.users.num_rows
     return Users(
         np.stack(categories, 1) if categories else np.zeros((n_users, 0), np.int64),
         np.stack(profile, 1) if profile else np.zeros((n_users, 0), np.float32),
     )
-
-
-def scaled_numbers(feature: Feature, values: NDArray[np.float32] | NDArray[np.float64]) -> Floats:
-    """`Feature.number` of many values at once."""
-    raw = values.astype(np.float64)
-    bent = np.log1p(np.maximum(raw, 0.0)) if feature.log else raw
-    return np.nan_to_num((bent - feature.mean) / feature.scale, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
 
 
 def _codes(feature: Feature, dataset: Dataset) -> Ints:

@@ -13,7 +13,7 @@ from banquet.training.evaluate import rank_all, unseen_targets
 from banquet.training.models.retrieval import HistoryEncoder, ItemEncoder, Retrieval, pad_mask
 from banquet.training.schedule import Best, Schedule, epochs_for
 from banquet.training.softmax import FullSoftmax, SampledSoftmax
-from banquet.training.windows import cut_windows, items_at, positions_before
+from banquet.training.windows import cut_windows, history_before, items_at, positions_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,7 +71,7 @@ class Scorer:
 
     def users(self, targets: Ints) -> Tensor:
         """User vectors [B, d] or [B, M, d] from the history before each target."""
-        before = positions_before(self._log, self._log.user[targets], targets, self._length)
+        before = history_before(self._log, self._log.user[targets], targets, self._length)
         return self.after(torch.from_numpy(items_at(self._log, before)))
 
     def after(self, rows: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class RetrievalTrainer:
     rng: np.random.Generator
 
     def fit(self, widths: ItemWidths, progress: Progress) -> Retrieval:
-        """The model of the epoch with the best NDCG@10 on the validation targets."""
+        """The model of the epoch with the best NDCG@10 on the validation targets; of the last one where there are none."""
         settings, length = self.preset.retrieval, self.preset.history_length
         model = Retrieval(
             ItemEncoder(widths, settings.dim, settings.id_dropout),
@@ -132,7 +132,7 @@ class RetrievalTrainer:
                 progress.advance()
             ndcg = rank_all(self.log, valid, Scorer(self.log, self.items, model.eval(), length))["ndcg@10"]
             progress.note(f"epoch {epoch}/{epochs} loss {np.mean(losses):.3f} valid NDCG@10 {ndcg:.4f}")
-            if not best.goes_on(ndcg):
+            if not best.goes_on(ndcg if len(valid) else epoch):
                 break
         best.restore()
         return model

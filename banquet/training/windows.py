@@ -38,6 +38,24 @@ def positions_before(log: Log, users: Ints, ends: Ints, length: int) -> Ints:
     return np.where(positions >= log.starts[users][:, None], positions, NOTHING)
 
 
+def history_before(log: Log, users: Ints, ends: Ints, length: int) -> Ints:
+    """Log positions of each user's last different items before an end [B, length], each at its newest place.
+
+    Oldest first, left-padded with -1: the `history` that serving would have read then.
+    """
+    if not log.has_repeats:
+        return positions_before(log, users, ends, length)
+    depth = length
+    while True:
+        positions = positions_before(log, users, ends, depth)
+        newest = (positions >= 0) & (log.next_with_item[positions] >= ends[:, None])
+        if ((newest.sum(1) >= length) | (positions[:, 0] < 0)).all():
+            break
+        depth *= 2
+    order = np.argsort(newest, axis=1, kind="stable")[:, -length:]
+    return np.where(np.take_along_axis(newest, order, 1), np.take_along_axis(positions, order, 1), NOTHING)
+
+
 def items_at(log: Log, positions: Ints) -> Ints:
     """Item rows at log positions, -1 where padded."""
     return np.where(positions < 0, NOTHING, log.item[positions])

@@ -51,6 +51,12 @@ class Feature:
         scaled = ((math.log1p(max(value, 0.0)) if self.log else float(value)) - self.mean) / self.scale
         return scaled if abs(scaled) <= _LARGEST else 0.0
 
+    def numbers(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """`number` of many values at once, NaN where missing."""
+        raw = values.astype(np.float64)
+        scaled = ((np.log1p(np.maximum(raw, 0.0)) if self.log else raw) - self.mean) / self.scale
+        return np.where(np.abs(scaled) <= _LARGEST, scaled, 0.0).astype(np.float32)
+
 
 @dataclass(frozen=True, slots=True)
 class ItemInputs:
@@ -87,7 +93,7 @@ class FeatureSchema:
 
     def encode_user(self, values: Mapping[str, object]) -> UserInputs:
         """Raw values by feature name, None or absent when missing."""
-        categories = [self._user_codes[f.name].get(str(values.get(f.name)), 0) for f in self.user if f.kind == "category"]
+        categories = [self._user_code(f, values.get(f.name)) for f in self.user if f.kind == "category"]
         numbers = [f.number(values.get(f.name)) for f in self.user if f.kind == "number"]
         missing = tuple(feature.name for feature in self.user_gaps(values))
         return UserInputs(np.array(categories, np.int32), np.array(numbers, np.float32), missing)
@@ -109,7 +115,7 @@ class FeatureSchema:
             found = [(feature, column.take(rows)) for feature, column in found]
         categories = [_codes(f, column) for f, column in found if f.kind == "category"]
         lists = [_shares(f, column, len(ids)) for f, column in found if f.kind == "categories"]
-        numbers = [_numbers(f, column) for f, column in found if f.kind == "number"]
+        numbers = [f.numbers(column.values) for f, column in found if f.kind == "number"]
         return ItemInputs(
             index,
             np.stack(categories, 1) if categories else np.zeros((len(ids), 0), np.int64),
@@ -136,6 +142,10 @@ class FeatureSchema:
             return tuple(Feature(**{**entry, "vocabulary": tuple(entry["vocabulary"])}) for entry in entries)
 
         return cls(features(body["user"]), features(body["item"]), int(body["history_length"]), tuple(item_ids))
+
+    def _user_code(self, feature: Feature, value: object) -> int:
+        # A missing value is none of the vocabulary, though somebody's plans may be called None.
+        return 0 if value is None else self._user_codes[feature.name].get(str(value), 0)
 
     @cached_property
     def _user_codes(self) -> dict[str, dict[str, int]]:
@@ -179,9 +189,3 @@ def _shares(feature: Feature, column: Column, n_items: int) -> NDArray[np.float3
     np.add.at(counts, (item, codes), 1.0)
     shares: NDArray[np.float32] = counts[:, 1:] / np.maximum(counts.sum(1, keepdims=True), 1.0)
     return shares
-
-
-def _numbers(feature: Feature, column: Column) -> NDArray[np.float32]:
-    raw = column.values.astype(np.float64)
-    scaled = ((np.log1p(np.maximum(raw, 0.0)) if feature.log else raw) - feature.mean) / feature.scale
-    return np.where(np.abs(scaled) <= _LARGEST, scaled, 0.0).astype(np.float32)

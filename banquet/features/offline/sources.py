@@ -100,7 +100,7 @@ def _activity(events: pa.Table, entity: Entity, made_at: datetime) -> pa.Table:
     means = (sums / np.maximum(ratings, 1)).astype(np.float32)
     columns = {f"{entity}_id": names}
     if entity == "user":
-        columns["history"] = _histories(events["item_id"].combine_chunks(), by_owner, counts, ends)
+        columns["history"] = _histories(events["item_id"].combine_chunks(), owners, by_owner)
     columns |= {
         "interaction_count": pa.array(counts),
         "rating_count": pa.array(ratings),
@@ -110,13 +110,16 @@ def _activity(events: pa.Table, entity: Entity, made_at: datetime) -> pa.Table:
     return _stamped(pa.table(columns), last_times, made_at)
 
 
-def _histories(items: pa.Array, by_owner: Ints, counts: Ints, ends: Ints) -> pa.ListArray:
-    """The last items of each owner, newest first."""
-    lengths = np.minimum(counts, HISTORY_LENGTH)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    steps_back = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-    newest_first = by_owner[np.repeat(ends - 1, lengths) - steps_back]
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items.take(pa.array(newest_first)))
+def _histories(items: pa.Array, owners: Ints, by_owner: Ints) -> pa.ListArray:
+    """The last different items of each owner, newest first, each where it was last."""
+    newest_first = by_owner[::-1]  # the last owner's first
+    pairs = owners[newest_first] * len(items) + items.dictionary_encode().indices.to_numpy()[newest_first]
+    last = newest_first[np.sort(np.unique(pairs, return_index=True)[1])]
+    last = last[np.argsort(owners[last], kind="stable")]
+    counts = np.bincount(owners[last])
+    steps_back = np.arange(len(last)) - np.repeat(np.cumsum(counts) - counts, counts)
+    offsets = np.concatenate([[0], np.cumsum(np.minimum(counts, HISTORY_LENGTH))])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items.take(pa.array(last[steps_back < HISTORY_LENGTH])))
 
 
 def _recent_events(events: pa.Table, made_at: datetime) -> pa.Table:

@@ -1,4 +1,4 @@
-"""MovieLens 100K and 1M: the original files, and their parquet form with the order of ratings in place of times."""
+"""MovieLens in all its editions: the original files; of 100K and 1M also parquet, which for 1M has ranks in place of times."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pyarrow.compute as pc
 
 from banquet.training.datasets import columns
 from banquet.training.datasets.clock import times_from_ranks
-from banquet.training.datasets.files import read_parquet, read_separated
-from banquet.training.datasets.source import Raw, Source
+from banquet.training.datasets.files import read_csv, read_parquet, read_separated, renamed
+from banquet.training.datasets.lists import split
+from banquet.training.datasets.source import Raw, Source, TextFormat
+from banquet.training.datasets.times import times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +28,7 @@ OCCUPATIONS_1M = (
     "K-12 student", "lawyer", "programmer", "retired", "sales", "scientist", "self-employed", "engineer", "craftsman",
     "unemployed", "writer",
 )  # fmt: skip
+NO_GENRES = "(no genres listed)"
 RATING = ("user_id", "item_id", "rating", "timestamp")
 
 
@@ -48,10 +51,22 @@ def read_ml_100k_parquet(folder: Path) -> Raw:
 
 def read_ml_1m(folder: Path) -> Raw:
     """The original files ratings.dat, users.dat and movies.dat."""
-    ratings = read_separated(folder / "ratings.dat", RATING, "::")
     users = read_separated(folder / "users.dat", ("user_id", "gender", "age", "occupation", "zip_code"), "::")
+    return replace(read_ml_10m(folder), name="ml-1m", users=users_1m(users))
+
+
+def read_ml_10m(folder: Path) -> Raw:
+    """The original files ratings.dat and movies.dat; this edition says nothing of its users."""
+    ratings = read_separated(folder / "ratings.dat", RATING, "::")
     movies = read_separated(folder / "movies.dat", ("item_id", "title", "genres"), "::")
-    return Raw("ml-1m", _ratings(ratings), users_1m(users), _movies(movies))
+    return Raw("ml-10m", _ratings(ratings), items=_movies(movies))
+
+
+def read_ml_csv(folder: Path) -> Raw:
+    """The files ratings.csv and movies.csv, as all editions since 20M have them; tags and links are left."""
+    ratings = renamed(read_csv(folder / "ratings.csv", TextFormat()), {"user_id": "userId", "item_id": "movieId"})
+    movies = renamed(read_csv(folder / "movies.csv", TextFormat()), {"item_id": "movieId"})
+    return Raw(folder.resolve().name, _ratings(ratings), items=_movies(movies))
 
 
 def read_ml_1m_parquet(folder: Path) -> Raw:
@@ -64,8 +79,8 @@ def read_ml_1m_parquet(folder: Path) -> Raw:
     users = read_parquet(folder / "users.parquet")
     users.require("user_id", "last_timestamp")
     known, last_s = columns.ids(users, "user_id"), columns.integers(users, "last_timestamp")
-    times = times_from_ranks(columns.ids(ratings, "user_id"), columns.integers(ratings, "time_rank"), known, last_s)
-    ratings = ratings.holding(ratings.table.append_column("timestamp", times))
+    seconds = times_from_ranks(columns.ids(ratings, "user_id"), columns.integers(ratings, "time_rank"), known, last_s)
+    ratings = ratings.holding(ratings.table.append_column("timestamp", seconds))
     return Raw("ml-1m", _ratings(ratings), users_1m(users), movies_1m(folder), time_is_real=False)
 
 
@@ -107,7 +122,7 @@ def _ratings(ratings: Source) -> Source:
         "item_id": columns.ids(ratings, "item_id"),
         "event_type": event_type,
         "value": columns.numbers(ratings, "rating"),
-        "event_time": columns.times(ratings, "timestamp"),
+        "event_time": times(ratings, "timestamp"),
     }
     own = {**ratings.names, "value": "rating", "event_time": "timestamp"}
     return replace(ratings, table=pa.table(table), names=own)
@@ -116,11 +131,12 @@ def _ratings(ratings: Source) -> Source:
 def _movies(items: Source) -> Source:
     items.require("item_id", "title", "genres")
     titles = items.table["title"].cast(pa.string())
+    genres = pc.replace_substring(items.table["genres"].cast(pa.string()), NO_GENRES, "")
     year = pc.struct_field(pc.extract_regex(titles, r"\((?P<year>\d{4})\)\s*$"), "year").cast(pa.float32())
     table = {
         "item_id": columns.ids(items, "item_id"),
         "title": titles,
-        "genres": columns.split(items.table["genres"]),
+        "genres": split(genres, "|"),
         "year": year,
     }
     return items.holding(pa.table(table))

@@ -13,6 +13,7 @@ from banquet.training.datasets.clock import LAST_S, times_from_ranks
 from banquet.training.datasets.files import read_parquet, read_separated
 from banquet.training.datasets.movielens import movies_1m, users_1m
 from banquet.training.datasets.source import Raw, Source
+from banquet.training.datasets.times import times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,7 @@ def read_sequences(file: Path) -> Raw:
             "user_id": user,
             "item_id": item,
             "event_type": pa.repeat("click", source.table.num_rows),
-            "event_time": columns.times(Source(str(file), pa.table({"event_time": seconds})), "event_time"),
+            "event_time": times(Source(str(file), pa.table({"event_time": seconds})), "event_time"),
         }
     )
     return Raw(f"{name}-sequences", source.holding(table), users, items, time_is_real=False)

@@ -1,4 +1,4 @@
-"""Anyone's interactions, users and items as parquet or CSV, their columns named by a mapping."""
+"""Anyone's interactions, users and items as tables, their columns named by a mapping."""
 
 from __future__ import annotations
 
@@ -7,31 +7,41 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from banquet.core.declared import VIEWS
 from banquet.core.errors import BadData, BadSettings
 from banquet.training.datasets import columns
-from banquet.training.datasets.files import read_csv, read_parquet
+from banquet.training.datasets.converting import is_text
+from banquet.training.datasets.dataset import EVENT_TYPES
+from banquet.training.datasets.lists import lists
 from banquet.training.datasets.source import Raw, Source
+from banquet.training.datasets.tables import read_table
+from banquet.training.datasets.times import times
+from banquet.training.datasets.typed import typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-ENDINGS = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
-# Columns of the other feature views and Feast's own: a feature of that name could not be told from them.
-RESERVED = ("user_id", "item_id", "history", "interaction_count", "rating_count", "rating_mean", "event_timestamp", "created")
-AS_TEXT = ("user_id", "item_id", "event_id", "event_type", "event_time", "value", "title")
+    from banquet.training.datasets.source import TextFormat
+
+# Feast's own columns, and those of the other feature views: a feature of that name could not be told from them.
+RESERVED = {
+    *("user_id", "item_id", "event_timestamp", "created"),
+    *(feature.name for view in VIEWS.values() for feature in view),
+}
 
 
 @dataclass(frozen=True)
 class Naming:
-    """How the files name things: `names` canonical -> own; `lists` are canonical columns of several categories joined by '|'.
+    """How the files name things: `names` canonical -> own; `lists` are canonical columns of several categories each.
 
-    `left_out` are columns of users and items that are no features.
+    `left_out` are columns of users and items that are no features. `event_types` are own -> Banquet's, or `ignore`.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     lists: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    event_types: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_names(texts: Iterable[str]) -> dict[str, str]:
@@ -47,36 +57,34 @@ def parse_names(texts: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def read_tabular(name: str, interactions: Path, users: Path | None, items: Path | None, naming: Naming) -> Raw:
+def parse_event_types(texts: Iterable[str]) -> dict[str, str]:
+    """`view=click,cart=click` as own -> Banquet's. Raises `BadSettings` naming the part that says nothing known."""
+    meant: dict[str, str] = {}
+    for pair in (pair.strip() for text in texts for pair in text.split(",") if pair.strip()):
+        own, _, name = (part.strip() for part in pair.rpartition("="))
+        if not own or name not in (*EVENT_TYPES, columns.IGNORED):
+            known = ", ".join((*EVENT_TYPES, columns.IGNORED))
+            raise BadSettings(f"--event-types {pair!r}: write it as yours=ours, such as view=click; ours are {known}")
+        meant[own] = name
+    return meant
+
+
+def read_tabular(
+    name: str, interactions: Path, users: Path | None, items: Path | None, naming: Naming, written: TextFormat
+) -> Raw:
     """Interactions need user_id, item_id and event_time; event_type, value and event_id are optional. Other columns are left out.
 
     Every other column of users and items is a feature.
     """
-    events = _read(interactions, naming)
-    known_users, known_items = (_read(file, naming) if file else None for file in (users, items))
+    events = read_table(interactions, naming.names, written)
+    known_users, known_items = (read_table(file, naming.names, written) if file else None for file in (users, items))
     _refuse_unused(naming, events, known_users, known_items)
     return Raw(
         name,
-        _interactions(events),
-        _profiles(known_users, "user_id", naming) if known_users else None,
-        _profiles(known_items, "item_id", naming) if known_items else None,
+        _interactions(events, naming),
+        _profiles(known_users, "user_id", naming, written) if known_users else None,
+        _profiles(known_items, "item_id", naming, written) if known_items else None,
     )
-
-
-def find(folder: Path, table: str) -> Path | None:
-    """The file of a table in a folder, such as users.parquet or users.csv. Raises `BadData` when there are two."""
-    found = [folder / f"{table}{ending}" for ending in ENDINGS if (folder / f"{table}{ending}").is_file()]
-    if len(found) > 1:
-        raise BadData(f"{folder}: both {found[0].name} and {found[1].name} are there; leave the one that is meant")
-    return found[0] if found else None
-
-
-def _read(file: Path, naming: Naming) -> Source:
-    if not file.name.endswith(ENDINGS):
-        raise BadData(f"{file}: not a kind of table that can be read; use {', '.join(ENDINGS)}")
-    if file.suffix == ".parquet":
-        return read_parquet(file, naming.names)
-    return read_csv(file, (*AS_TEXT, *naming.lists), naming.names)
 
 
 def _refuse_unused(naming: Naming, *sources: Source | None) -> None:
@@ -97,22 +105,23 @@ def _listing(sources: Iterable[Source]) -> str:
     )
 
 
-def _interactions(source: Source) -> Source:
+def _interactions(source: Source, naming: Naming) -> Source:
     source.require("user_id", "item_id", "event_time")
     table = {
         "user_id": columns.ids(source, "user_id"),
         "item_id": columns.ids(source, "item_id"),
-        "event_type": columns.event_types(source),
-        "event_time": columns.times(source, "event_time"),
+        "event_type": columns.event_types(source, naming.event_types),
+        "event_time": times(source, "event_time"),
     }
     if "value" in source.table.column_names:
         table["value"] = columns.numbers(source, "value")
     if "event_id" in source.table.column_names:
         table["event_id"] = columns.ids(source, "event_id")
-    return source.holding(pa.table(table))
+    events = source.holding(pa.table(table))
+    return events.without(events.table["event_type"].is_null().to_numpy(), "events have types that --event-types ignores")
 
 
-def _profiles(source: Source, key: str, naming: Naming) -> Source:
+def _profiles(source: Source, key: str, naming: Naming, written: TextFormat) -> Source:
     source.require(key)
     names = [name for name in source.table.column_names if name not in naming.left_out]
     # All at once: a table that Feast wrote has many.
@@ -126,8 +135,10 @@ def _profiles(source: Source, key: str, naming: Naming) -> Source:
     for name in names:
         if name == "available" and key == "item_id":
             table[name] = columns.flags(source, name)
-        elif name in naming.lists and columns.is_text(source.table[name].type):
-            table[name] = columns.split(source.table[name])
+        elif name in naming.lists and is_text(source.table[name].type):
+            table[name] = lists(source, name, written.list_separator)
         elif name != key:
+            if source.written and name != "title":
+                source = typed(source, name)
             table[name] = columns.feature(source, name)
     return source.holding(pa.table(table))

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 
 from banquet.core.errors import BadData
 from banquet.training.columns import numbers_of
-from banquet.training.encoding import scaled_numbers
 from banquet.training.served.labels import SECOND_US, micros
 
 if TYPE_CHECKING:
@@ -150,9 +149,11 @@ def _user_inputs(user: pa.StructArray, schema: FeatureSchema) -> tuple[Ints, Flo
         values = columns.get(feature.name, pa.chunked_array([pa.nulls(len(user))]))
         if feature.kind == "category":
             known = {text: code for code, text in enumerate(feature.vocabulary, start=1)}
-            categories.append(np.array([known.get(str(value), 0) for value in values.to_pylist()], np.int64))
+            categories.append(
+                np.array([0 if value is None else known.get(str(value), 0) for value in values.to_pylist()], np.int64)
+            )
         elif feature.kind == "number":
-            numbers.append(scaled_numbers(feature, numbers_of(values)))
+            numbers.append(feature.numbers(numbers_of(values)))
     return (
         np.stack(categories, 1) if categories else np.zeros((len(user), 0), np.int64),
         np.stack(numbers, 1) if numbers else np.zeros((len(user), 0), np.float32),
@@ -160,9 +161,14 @@ def _user_inputs(user: pa.StructArray, schema: FeatureSchema) -> tuple[Ints, Flo
 
 
 def _histories(lists: pa.ListArray, dataset: Dataset, length: int) -> Ints:
-    """Newest first as texts -> oldest first as rows; of the newest, without items that the dataset lacks, as in serving."""
-    rows = pc.fill_null(pc.index_in(pc.list_flatten(lists), dataset.items["item_id"].combine_chunks()), NOBODY).to_numpy()
-    owner = pc.list_parent_indices(lists).to_numpy()
+    """Newest first as texts -> oldest first as rows; of the newest different ones, without items that the dataset lacks, as in
+    serving.
+    """
+    texts, owner = pc.list_flatten(lists), pc.list_parent_indices(lists).to_numpy()
+    rows = pc.fill_null(pc.index_in(texts, dataset.items["item_id"].combine_chunks()), NOBODY).to_numpy()
+    different = pc.fill_null(texts.dictionary_encode().indices, NOBODY).to_numpy()
+    newest = np.sort(np.unique(owner * (len(texts) + 1) + different, return_index=True)[1])
+    rows, owner = rows[newest], owner[newest]
     kept = (rows >= 0) & (_nth(owner) < length)
     rows, owner = rows[kept], owner[kept]
     histories = np.full((len(lists), length), NOBODY)

@@ -43,6 +43,17 @@ def test_rows_come_back_as_they_were_pushed(store: ActivityStore) -> None:
     assert store.read_items(["i1", "i2"]) == {row.entity_id: row for row in items}
 
 
+@pytest.mark.parametrize("time_us", [0, 1_000_000, -86_400_000_000])
+def test_rows_of_1970_are_rows(store: ActivityStore, time_us: int) -> None:
+    """A clock of one's own may begin at zero, and Redis answers with that time for whom it does not know."""
+    user = ActivityRow(f"u at {time_us}", 8, 0, None, time_us, ("i2", "i1"))
+    item = ActivityRow(f"i at {time_us}", 3, 1, 2.0, time_us)
+    store.push_users([user])
+    store.push_items([item])
+    assert store.read_users(["nobody", user.entity_id]) == {user.entity_id: user}
+    assert store.read_items([item.entity_id, "nothing"]) == {item.entity_id: item}
+
+
 def test_the_unknown_are_left_out(store: ActivityStore) -> None:
     """Also where the other view knows the name, and whatever status the store gives."""
     store.push_users([ActivityRow("carl", 1, 0, None, NOW_US, ("i1",))])

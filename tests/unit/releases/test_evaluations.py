@@ -62,6 +62,8 @@ def damaged(release):
     """Files that are no evaluation of the release, and what is wrong with them."""
     whole = body_of(release.name, catalogue=False)
     other_release, no_verdict, no_name, no_score, text_score, no_users = (deepcopy(whole) for _ in range(6))
+    unproven = body_of(release.name, catalogue=True)
+    unproven["questions"][0]["against_popularity"] = None
     no_users["questions"][0]["users"] = None
     other_release["release"] = "f" * 12
     del no_verdict["questions"][0]["worse_than_popularity"]
@@ -75,10 +77,11 @@ def damaged(release):
         b"\xff": "decode",
         json.dumps(other_release).encode(): "ffffffffffff",
         json.dumps(no_verdict).encode(): "'worse_than_popularity' is missing",
-        json.dumps(no_name).encode(): "name None",
+        json.dumps(no_name).encode(): "name is None",
         json.dumps(no_score).encode(): "'hr@10' is missing",
-        json.dumps(text_score).encode(): "format code",
-        json.dumps(no_users).encode(): "users is None",
+        json.dumps(text_score).encode(): "hr@10 is 'good', not float",
+        json.dumps(unproven).encode(): "NoneType",
+        json.dumps(no_users).encode(): "users is None, not int",
     }
 
 
@@ -161,17 +164,28 @@ def test_others_are_promoted(run, built, release, other, evaluated):
     assert json.loads(run("history", "--json"))["history"][-1]["why"] == ""
 
 
+def test_segments_are_not_judged(run, built, release, other):
+    """On popular items alone popularity is hard to beat; they are kept."""
+    body = body_of(other.name, **{"catalogue": False, "catalogue/popular targets": True})
+    evaluations.write(release.parent, other.name, body)
+    assert evaluations.worse_than_popularity(body) == []
+    assert evaluations.read(release.parent, other.name) == body
+    run("promote", other.name)
+
+
 def test_a_release_shows_its_evaluation(release):
-    """A line for each question, within 80 columns; the whole of it for programs."""
-    body = body_of(release.name, catalogue=False, among=True, similar=False)
+    """A line for each question and each warning, within 80 columns; the whole of it for programs."""
+    body = body_of(release.name, **{"catalogue": False, "slate": True, "slate/short": True})
     evaluations.write(release.parent, release.name, body)
     words = ["release", "inspect", "--releases", str(release.parent)]
     assert json.loads(CliRunner().invoke(app, [*words, "--json"]).output)["evaluation"] == body
     shown = CliRunner().invoke(app, words, env={"COLUMNS": "80"}).output
-    [line] = [line for line in shown.splitlines() if "among" in line]
-    for word in ("1,200", "0.220 / 0.131", "0.487 / 0.265", "0.830 / 0.647", "yes"):
+    [line] = [line for line in shown.splitlines() if line.startswith("the question slate")]
+    for word in (".220/.131", ".487/.265", ".830/.647"):
         assert word in line
-    assert "2,000 users of ml-1m, over gRPC" in " ".join(shown.split())
+    assert "2,000 users of ml-1m" in shown
+    assert "warning: worse than popularity: the question slate, NDCG@10 0.1310 against 0.2650" in " ".join(shown.split())
+    assert "short" not in shown
 
 
 def test_a_release_without_one_shows_none(release):

@@ -1,5 +1,7 @@
 """Sources find candidates, or say why not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,14 @@ async def test_retrieval_sends_the_history_oldest_first_and_everything_seen() ->
     assert found.candidates.user_vector is not None
 
 
+async def test_an_item_that_a_history_repeats_is_sent_once() -> None:
+    """Where it was last, as in training: somebody else's job may write every purchase."""
+    models = FakeModels()
+    query = make_query().with_user(replace(KNOWN, history=("i5", "i2", "i5", "i2", "i1")))
+    await Retrieval(models, limit=4, history_length=2, bits=FilterBits()).find(query)
+    assert models.jobs[0].arrays["history"].tolist() == [2, 5]
+
+
 @pytest.mark.parametrize("kind", [lambda m: Retrieval(m, 4, 50, FilterBits()), lambda m: Cascade(m, SCHEMA, 4, FilterBits())])
 async def test_an_empty_history_is_a_reason_not_a_model_call(kind) -> None:
     """Without history there is nothing to encode."""
@@ -69,6 +79,14 @@ async def test_cascade_brings_ranking_scores_and_reports_defaults() -> None:
     assert models.jobs[0].arrays["user_categories"].tolist() == [0]
     assert models.jobs[0].arrays["user_numbers"].tolist() == [30.0]
     assert found.notes == ("defaults_used",)
+
+
+async def test_cascade_keeps_retrievals_order_where_ranking_is_left_out() -> None:
+    """Of that question alone."""
+    filtered = make_query(filters=(AttributeFilter("genres", ("Drama",)),)).with_user(KNOWN)
+    cascade = Cascade(FakeModels(), SCHEMA, limit=3, bits=FilterBits(), left_out=("filtered",))
+    assert (await cascade.find(filtered)).candidates.ranking.tolist() == [0, -1, -2]
+    assert (await cascade.find(make_query().with_user(KNOWN))).candidates.ranking.tolist() == [0, 1, 2]
 
 
 async def test_similar_finds_the_nearest_available_items() -> None:

@@ -1,14 +1,20 @@
+import math
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from banquet.core.errors import BadData
-from banquet.training.encoding import Activity, Items, encode_all_items, encode_all_users, scaled_numbers
+from banquet.training.encoding import Activity, Items, encode_all_items, encode_all_users
 from banquet.training.models.retrieval import ItemEncoder
 from banquet.training.schema_building import ServedFeatures, build_schema
 from banquet.training.split import split_by_time
 from banquet.training.train import item_widths
-from banquet.wire.schema import Feature
+from banquet.wire.schema import Feature, FeatureSchema
 
 
 @pytest.fixture
@@ -71,11 +77,33 @@ def test_a_missing_whole_number_is_zero_as_in_the_catalogue(handmade, log, schem
     assert inputs.numbers[3, year] == pytest.approx((0 - feature.mean) / feature.scale)
 
 
-def test_scaling_many_is_scaling_each() -> None:
-    """Logarithm, mean and scale as `Feature.number`; missing is 0."""
-    feature = Feature("n", "v", "number", mean=1.5, scale=0.7, log=True)
-    values = np.array([0.0, 3.0, np.nan, -2.0, 1e6])
-    np.testing.assert_allclose(scaled_numbers(feature, values), [feature.number(float(v)) for v in values], rtol=1e-6)
+def test_training_and_serving_scale_alike(handmade, log) -> None:
+    """Beyond float32, infinite or missing: 0 for users, items and counters in training, as in the gateway and the workers."""
+    odd = [1e300, -1e300, math.inf, None, 3e38, 1.0]
+    data = replace(
+        handmade,
+        users=handmade.users.append_column("odd", pa.array(odd[:3])),
+        items=handmade.items.append_column("size", pa.array(odd)),
+    )
+    features = [
+        Feature(name, view, "number", mean=0.5, scale=0.1) for name, view in (("odd", "user_profile"), ("size", "item_profile"))
+    ]
+    schema = FeatureSchema((features[0],), (features[1],), 4, ())
+    served_users = [schema.encode_user(row).numbers.tolist() for row in data.users.to_pylist()]
+    assert encode_all_users(data, schema).profile.tolist() == served_users == [[0.0]] * 3
+    trained_items = encode_all_items(data, log, schema).numbers[:, 0].tolist()
+    assert trained_items == [float(np.float32(features[1].number(value))) for value in odd]
+    assert trained_items[:5] == [0.0] * 5
+
+
+@given(st.floats(width=64), st.booleans(), st.floats(-1e3, 1e3), st.floats(1e-6, 1e6))
+def test_scaling_many_is_scaling_each(value: float, log: bool, mean: float, scale: float) -> None:
+    """Logarithm, mean and scale; what is missing, infinite or beyond float32 is 0, without a warning."""
+    feature = Feature("n", "v", "number", mean=mean, scale=scale, log=log)
+    with np.errstate(all="raise", under="ignore"):
+        (many,) = feature.numbers(np.array([value]))
+    assert np.isfinite(many)
+    np.testing.assert_allclose(many, np.float32(feature.number(value)), rtol=1e-6, atol=1e-30)
 
 
 def test_encoding_some_rows_is_encoding_all_and_picking(handmade, log, schema) -> None:

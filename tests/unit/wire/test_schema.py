@@ -86,6 +86,13 @@ def test_users_and_items_read_numbers_alike():
         np.testing.assert_allclose(items, users, rtol=1e-6)
 
 
+def test_a_plan_called_none_is_not_a_missing_plan():
+    """What is missing is unknown in serving as in training, whatever the vocabulary holds."""
+    schema = FeatureSchema((Feature("plan", "user_profile", "category", ("None", "Pro")),), (), 5, ())
+    codes = [schema.encode_user(values).categories.tolist() for values in ({"plan": "None"}, {"plan": None}, {}, {"plan": "Pro"})]
+    assert codes == [[1], [0], [0], [2]]
+
+
 def test_a_missing_column_is_named():
     """A catalogue without a feature of the release is refused with the feature's name."""
     with pytest.raises(SchemaMismatch, match="genres"):

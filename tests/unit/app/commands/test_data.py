@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from banquet.app.commands.data import app
 from banquet.core.errors import BadData, BadSettings
+from banquet.training.datasets.dataset import Dataset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +39,41 @@ def test_your_own_tables_are_imported_with_a_mapping(tmp_path: Path) -> None:
         run("import", str(tmp_path / "clicks.csv"), *names, "--name", "mine", "--out", str(tmp_path / "d"), "--json")
     )
     assert (made["name"], made["interactions"], made["text_columns"]) == ("mine", 1, ["title"])
+
+
+def test_every_option_of_an_import_reaches_the_reader(tmp_path: Path) -> None:
+    """What texts look like, what types mean, what is left out; notes go to stderr, beside the JSON."""
+    rows = ["a;x;2024-05-01;view;2,5", "a;x;2024-05-01;view;2,5", "b;z;2024-05-02;cart;1", "b;y;2024-05-03;refund;9"]
+    (tmp_path / "e.csv").write_text("user_id;item_id;event_time;event_type;value\n" + "\n".join(rows))
+    (tmp_path / "goods.csv").write_bytes("item_id;tags;price;town\nx;a||b;2,5;Köln\ny;;none;Köln\n".encode("latin-1"))
+    files = [str(tmp_path / "e.csv"), "--items", str(tmp_path / "goods.csv"), "--out", str(tmp_path / "d"), "--json"]
+    texts = ["--lists", "tags", "--list-separator", "||", "--decimal", ",", "--encoding", "latin-1", "--missing", "none"]
+    events = ["--event-types", "view=impression,cart=click,refund=ignore", "--drop-duplicates", "--drop-unknown-items"]
+    result = CliRunner().invoke(app, ["import", *files, *texts, *events], catch_exceptions=False)
+    assert json.loads(result.stdout)["interactions"] == 1
+    assert [" ".join(note.split(": ")[2].split()[:4]) for note in result.stderr.splitlines()] == [
+        "1 of 4 events",
+        "1 of 3 events",
+        "1 of 2 events",
+    ]
+    made = Dataset.load(tmp_path / "d")
+    assert made.items.to_pylist()[0] == {"item_id": "x", "tags": ["a", "b"], "price": 2.5, "town": "Köln", "available": True}
+    assert made.interactions.to_pylist()[0]["event_type"] == "impression"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--decimal", ";"], "--decimal ';': a point or a comma"),
+        (["--list-separator", ""], "--list-separator is empty"),
+        (["--encoding", "latin-99"], "--encoding 'latin-99' is unknown"),
+        (["--event-types", "view=buy"], "--event-types 'view=buy': write it as"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_named(tmp_path: Path, options: list[str], message: str) -> None:
+    """Before any file is read."""
+    with pytest.raises(BadSettings, match=message):
+        run("import", str(tmp_path / "none.csv"), *options, "--out", str(tmp_path / "d"))
 
 
 def test_bad_data_writes_nothing(tmp_path: Path) -> None:

@@ -34,6 +34,28 @@ def test_a_file_is_recorded_in_batches(run, gateway, tmp_path):
     assert [len(request.events) for request in gateway.requests] == [1000, 1000, 500]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_every_json_line_is_an_event(run, gateway, tmp_path, mark, end):
+    """U+2028, U+0085 and the like end no line, a mark harms nothing, and neither do blank lines or Windows' line ends."""
+    items = ["sep\u2028ara", "nel\x85", "para\u2029", "form\x0c feed", "plain"]
+    lines = [json.dumps({**CLICK, "item_id": item}, ensure_ascii=False) for item in items]
+    file = tmp_path / "events.jsonl"
+    file.write_bytes((mark + end.join([*lines[:2], "", *lines[2:]])).encode())
+    result = run("record", "--file", str(file))
+    assert (result.exit_code, result.stdout) == (0, "recorded 5, known already 0\n")
+    assert sorted(event.item_id for event in gateway.events.values()) == sorted(items)
+
+
+def test_lines_are_counted_as_the_file_has_them(run, gateway, tmp_path):
+    """Also behind a text that holds a line separator, and behind blank lines."""
+    file = tmp_path / "events.jsonl"
+    file.write_text(json.dumps({**CLICK, "item_id": "a\u2028b"}, ensure_ascii=False) + "\n\n{\n", encoding="utf-8")
+    result = run("record", "--file", str(file))
+    assert f"{file}, line 3: is not JSON" in result.stderr
+    assert not gateway.requests
+
+
 def test_a_failure_says_how_far_the_file_came(run, gateway, tmp_path):
     """After a failure in the second batch, the first is recorded and the user knows."""
     file = tmp_path / "events.jsonl"
@@ -58,6 +80,18 @@ def test_a_failure_says_how_far_the_file_came(run, gateway, tmp_path):
         (json.dumps({**CLICK, "value": "5"}), "line 2: field 'value' is '5': must be a number"),
         (json.dumps({**CLICK, "time": "yesterday"}), "line 2: field 'time' is 'yesterday': must be ISO 8601"),
         (json.dumps({**CLICK, "time": "2026-01-31"}), "line 2: event time 2026-01-31T00:00:00: has no time zone"),
+        (
+            '{"user_id": "u7", "item_id": "i1", "type": "rating", "value": NaN}',
+            "line 2: field 'value' is nan: must be a finite number",
+        ),
+        ('{"user_id": "u7", "item_id": "i1", "type": "rating", "value": -Infinity}', "line 2: field 'value' is -inf: must be"),
+        ('{"user_id": "u7", "item_id": "i1", "type": "rating", "value": 1e400}', "line 2: field 'value' is inf: must be"),
+        (json.dumps({**CLICK, "item_id": "x" * 257}), "line 2: field 'item_id' has 257 bytes: must be at most 256"),
+        (json.dumps({**CLICK, "event_id": "x" * 129}), "line 2: field 'event_id' has 129 bytes"),
+        (json.dumps({**CLICK, "user_id": ""}), "line 2: field 'user_id' is missing"),
+        (json.dumps({**CLICK, "item_id": "\ud800"}), "line 2: field 'item_id'"),
+        (json.dumps(CLICK) + json.dumps(CLICK), "line 2: is not JSON"),
+        ("[" * 100_000, "line 2: is not JSON"),
         (json.dumps({**CLICK, "type": "clik"}), "line 2: event type 'clik': must be one of"),
     ],
 )

@@ -8,9 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from banquet.core.errors import BadData
 from banquet.features.offline.sources import RECENT_EVENTS, write_sources
+from banquet.feedback.derive import Activity, to_row, user_after
+from banquet.feedback.events import Event as Recorded
 
 MADE_AT = datetime(2026, 1, 2, tzinfo=UTC)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -60,6 +64,27 @@ def test_history_holds_the_last_fifty(tmp_path: Path) -> None:
     activity = sources(tmp_path, [("u", str(number), "click", None) for number in range(60)])["user_activity"]
     assert activity["u"]["history"] == [str(number) for number in range(59, 9, -1)]
     assert activity["u"]["interaction_count"] == 60
+
+
+def test_history_holds_different_items(tmp_path: Path) -> None:
+    """Each where it was last, as the consumer keeps it: fifty of them, however often some were taken."""
+    events: list[Event] = [(user, item, "purchase", None) for item in "abacab" for user in "uv"]
+    events += [("w", str(number % 70), "click", None) for number in range(700)] + [("w", "3", "click", None)]
+    activity = sources(tmp_path, events)["user_activity"]
+    assert (activity["u"]["history"], activity["v"]["history"]) == (["b", "a", "c"], ["b", "a", "c"])
+    assert activity["u"]["interaction_count"] == 6
+    assert activity["w"]["history"] == ["3", *(str(number) for number in range(69, 20, -1))]
+
+
+@given(st.lists(st.tuples(st.sampled_from("uvw"), st.integers(0, 60).map(str)), min_size=1, max_size=300))
+@settings(deadline=None, max_examples=30)
+def test_the_first_day_is_like_every_other(tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[str, str]]) -> None:
+    """The history that the consumer derives of the same events."""
+    events: list[Event] = [(user, item, "click", None) for user, item in pairs]
+    activity = sources(tmp_path_factory.mktemp("s"), events)["user_activity"]
+    for user, row in activity.items():
+        own = [Recorded(f"{second:04}", "click", who, item, second) for second, (who, item) in enumerate(pairs) if who == user]
+        assert tuple(row["history"]) == to_row(user, user_after(Activity(), own)).history
 
 
 def test_impressions_are_no_interactions(tmp_path: Path) -> None:

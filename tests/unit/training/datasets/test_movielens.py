@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import gzip
 import zipfile
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import pytest
 
 from banquet.core.errors import BadData, BadSettings
 from banquet.training.datasets.detect import detect
-from banquet.training.datasets.importing import import_data
+from banquet.training.datasets.importing import Reading, import_data
 from banquet.training.datasets.tabular import Naming
 
 if TYPE_CHECKING:
@@ -58,6 +59,52 @@ def test_the_original_1m_is_read_out_of_its_zip(tmp_path: Path) -> None:
     assert made.items["title"].to_pylist() == ["James (1996)", "Café (1975)"]
     assert made.users.to_pylist() == [
         {"user_id": "1", "gender": "F", "age": "under 18", "occupation": "K-12 student", "zip_area": "4"}
+    ]
+
+
+@pytest.mark.parametrize(("mark", "encoding"), [(b"", "utf-8"), (codecs.BOM_UTF8, "utf-8"), (b"", "latin-1")])
+def test_dat_files_are_read_in_either_encoding(tmp_path: Path, mark: bytes, encoding: str) -> None:
+    """Some copies are in UTF-8, or have its mark: titles are right, and no user is there twice."""
+    folder = write(tmp_path / "m", {})
+    for name, text in ML_1M.items():
+        (folder / name).write_bytes(mark + text.encode(encoding))
+    made = import_data(folder)
+    assert made.items["title"].to_pylist() == ["James (1996)", "Café (1975)"]
+    assert made.users["user_id"].to_pylist() == ["1"]
+
+
+def test_the_10m_edition_has_no_users(tmp_path: Path) -> None:
+    """The same files but for users.dat, half stars, and tags that are left."""
+    files = {**ML_1M, "ratings.dat": ML_1M["ratings.dat"].replace("::3::", "::3.5::"), "tags.dat": "1::661::odd::978300760\n"}
+    made = import_data(write(tmp_path / "m", {name: text for name, text in files.items() if name != "users.dat"}))
+    assert (made.name, made.interactions["value"].to_pylist(), made.user_features) == ("ml-10m", [3.5, 5.0], ())
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_present_form_is_read(tmp_path: Path, zipped: bool) -> None:
+    """As of ml-latest, 20M, 25M and 32M: CSV with commas in titles, CRLF, half stars, films without genres, tags and links."""
+    files = {
+        "movies.csv": 'movieId,title,genres\r\n1,"Odd, The (1971)",(no genres listed)\r\n02,Café (1980),Drama|War\r\n',
+        "ratings.csv": "userId,movieId,rating,timestamp\r\n1,02,0.5,1600000060\r\n1,1,4.5,1600000000\r\n",
+        "tags.csv": "userId,movieId,tag,timestamp\r\n1,1,odd,1600000000\r\n",
+        "links.csv": "movieId,imdbId,tmdbId\r\n1,01,1\r\n",
+        "README.txt": "readme",
+    }
+    path = tmp_path / "ml-latest-small"
+    if zipped:
+        path = tmp_path / "ml-latest-small.zip"
+        with zipfile.ZipFile(path, "w") as file:
+            for name, text in files.items():
+                file.writestr(f"ml-latest-small/{name}", text)
+    else:
+        path.mkdir()
+        for name, text in files.items():
+            (path / name).write_bytes(text.encode())
+    made = import_data(path)
+    assert (made.name, made.time_is_real, made.interactions["value"].to_pylist()) == ("ml-latest-small", True, [4.5, 0.5])
+    assert made.items.to_pylist() == [
+        {"item_id": "1", "title": "Odd, The (1971)", "genres": [], "year": 1971.0, "available": True},
+        {"item_id": "02", "title": "Café (1980)", "genres": ["Drama", "War"], "year": 1980.0, "available": True},
     ]
 
 
@@ -122,5 +169,5 @@ def test_what_is_not_known_is_said_with_what_would_be(tmp_path: Path) -> None:
     (tmp_path / "x.docx").write_text("x")
     with pytest.raises(BadData, match="unknown kind of file; known are"):
         detect(tmp_path / "x.docx")
-    with pytest.raises(BadSettings, match="is ml-1m, whose columns are known"):
-        import_data(write(tmp_path / "m", ML_1M), naming=Naming({"user_id": "visitor"}))
+    with pytest.raises(BadSettings, match="is ml-1m, whose form is known"):
+        import_data(write(tmp_path / "m", ML_1M), reading=Reading(Naming({"user_id": "visitor"})))
