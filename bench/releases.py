@@ -153,7 +153,7 @@ class Rollouts:
     ) -> None:
         async with NumberedTarget(address, METHOD, self._requests, connections=self._connections) as target:
             await self._learn(target, releases[0])
-            await self._verb("promote", releases[1])
+            await self._verb("promote", releases[1], "--anyway")
             await self._learn(target, releases[1])
             self._verbs_s.clear()
             stable, other = releases[1], releases[0]
@@ -184,7 +184,7 @@ class Rollouts:
         await self._verb("deploy", other)
         await self._verb("canary", "--percent", "50")
         await asyncio.sleep(SETTLED_S)
-        await self._verb("promote")
+        await self._verb("promote", "--anyway")
         await asyncio.sleep(SETTLED_S)
         await self._verb("rollback")
 

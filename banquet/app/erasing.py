@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING
 
 from banquet.core.erasure import ErasedPlace
 from banquet.core.errors import BanquetError, StageFailed
+from banquet.core.evaluation_users import EVERY_EVALUATION_USER
 from banquet.features.project.layout import read_layout
 from banquet.features.stored_person import count_in, count_rows, erase_from, files_of_users
+from banquet.feedback.erase import (
+    count_evaluation_users,
+    erase_evaluation_users,
+    is_erased_online,
+    known_evaluation_users,
+)
 from banquet.feedback.erase import count_user as count_events
 from banquet.feedback.erase import erase_user as erase_events
-from banquet.feedback.erase import is_erased_online
 from banquet.stages.sinks.served_files import count_user as count_served
 from banquet.stages.sinks.served_files import erase_user as erase_served
 
@@ -36,6 +42,8 @@ SWEEP_S = 3600.0
 TURN_S = 1.0
 # The consumer does it between two steps.
 ONLINE_PATIENCE_S = 10.0
+# Evaluation users are kept from all others.
+EVALUATION_PLACES = ("events", "online_store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +55,13 @@ class Events:
     name: str = "events"
 
     def erase(self, user_id: str) -> int:
+        if user_id == EVERY_EVALUATION_USER:
+            return erase_evaluation_users(self.log_folder, self.state_path)
         return erase_events(self.log_folder, self.state_path, user_id)
 
     def count(self, user_id: str) -> int:
+        if user_id == EVERY_EVALUATION_USER:
+            return count_evaluation_users(self.log_folder, self.state_path)
         return count_events(self.log_folder, self.state_path, user_id)
 
 
@@ -71,7 +83,8 @@ class OnlineStore:
         return 0
 
     def count(self, user_id: str) -> int:
-        return count_rows(self.repo, read_layout(self.catalogue), user_id)
+        users = known_evaluation_users(self.state_path) if user_id == EVERY_EVALUATION_USER else [user_id]
+        return count_rows(self.repo, read_layout(self.catalogue), users)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +161,8 @@ def keep_erasing(book: ErasureBook, places: Sequence[Place], stop: threading.Eve
 def _carry_out(book: ErasureBook, places: Sequence[Place], wanted: Wanted) -> bool:
     """Whether nothing is left. A crash in between costs only that places are cleared again."""
     erasure = replace(wanted.erasure, detail="")
+    if wanted.user_id == EVERY_EVALUATION_USER:
+        places = [place for place in places if place.name in EVALUATION_PLACES]
     try:
         # All of them first: clearing one place may clear another.
         found = {place.name: place.count(wanted.user_id) for place in places}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import DeadlineUnmeetable
+from banquet.core.evaluation_users import is_evaluation_user
 from banquet.releases.tally import Tally
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class LiveRelease:
     in_flight: int = 0
 
     async def answer(self, pipeline: Pipeline, query: Query) -> Answer:
-        """The pipeline's answer, counted. The release stays open until it is there."""
+        """The pipeline's answer, counted unless an evaluation user asks. The release stays open until it is there."""
+        counted = not is_evaluation_user(query.user_id)
         self.in_flight += 1
         try:
             answer = await pipeline.run(query)
@@ -58,11 +60,12 @@ class LiveRelease:
             # The caller's doing.
             raise
         except Exception:
-            self.tally.errors += 1
+            self.tally.errors += counted
             raise
         finally:
             self.in_flight -= 1
-        self.tally.answered(answer.elapsed_ms, degraded=lost_a_model(answer.degradations))
+        if counted:
+            self.tally.answered(answer.elapsed_ms, degraded=lost_a_model(answer.degradations))
         return answer
 
 

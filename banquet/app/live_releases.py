@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from banquet.api.operations import ServedRelease
 from banquet.app.serving_file import SERVING, GatewayReport, Serving, read_serving, write_gateway
 from banquet.core.errors import BanquetError
+from banquet.core.evaluation_users import is_evaluation_user
 from banquet.releases.tally import Tally
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class LiveReleases:
         return candidate
 
     def answered(self, release: LiveRelease, pipeline: Pipeline, answer: Answer) -> None:
-        """After an answer was sent: tell the sinks, and let a shadow try itself at the query."""
+        """After an answer was sent: tell the sinks, and let a shadow try itself at the query of a real user."""
         pipeline.tell(answer)
         candidate, told = self.candidate, self._serving.candidate
         if (
@@ -98,13 +99,14 @@ class LiveReleases:
             and told.mode == "shadow"
             and release is not candidate
             and self._serving.gives_candidate(answer.query.user_id)
+            and not is_evaluation_user(answer.query.user_id)
         ):
             self._shadow.follow(candidate, pipeline, answer)
 
     def count(self, events: Iterable[Event]) -> None:
-        """Impressions and clicks, for the release that serves their user."""
+        """Impressions and clicks of real users, for the release that serves their user."""
         for event in events:
-            if event.type in {"impression", "click"}:
+            if event.type in {"impression", "click"} and not is_evaluation_user(event.user_id):
                 tally = self.of(event.user_id).tally
                 tally.impressions += event.type == "impression"
                 tally.clicks += event.type == "click"

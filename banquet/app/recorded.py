@@ -1,4 +1,4 @@
-"""The event log as a table, for training."""
+"""The events of real users as a table, for training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from banquet.core.errors import BadData
 from banquet.feedback.tail import Tail
-from banquet.training.served.events import EVENTS, read_export
+from banquet.training.served.events import EVENTS, of_real_users, read_export
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,16 +21,19 @@ _AT_ONCE = 100_000
 
 
 def read_recorded(path: Path) -> pa.Table:
-    """Events of an event log's folder, or of parquet exports of the same events. Raises `BadData` naming file and column."""
+    """Events of an event log's folder, or of parquet exports of the same events, without those of evaluation users.
+
+    Raises `BadData` naming file and column.
+    """
     if path.suffix == ".parquet" or any(path.glob("*.parquet")):
-        return read_export(path)
+        return of_real_users(read_export(path))
     if not path.is_dir():
         raise BadData(f"{path}: no folder of an event log; name one, or a parquet export of events, with --events")
     tail, offsets, parts = Tail(path), dict[str, int](), [EVENTS.empty_table()]
     while (batch := tail.read(offsets, _AT_ONCE)).offsets:
         offsets.update(batch.offsets)
         parts.append(_table(batch.events))
-    return pa.concat_tables(parts)
+    return of_real_users(pa.concat_tables(parts))
 
 
 def _table(events: list[Event]) -> pa.Table:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from banquet.core.errors import BadData
 from banquet.features.offline.historical import historical_features
 from banquet.stages.sinks.served_files import served_files
+from banquet.training.served.events import of_real_users
 from banquet.training.served.skew import compare
 from banquet.wire.catalogue_file import BadCatalogue, read_catalogue
 
@@ -85,7 +86,7 @@ def find_skew(
 
 
 def _sampled(served: Path, sample: int, seed: int) -> pa.Table:
-    """Random answers of all files; each file is read twice, so that memory holds the sample alone."""
+    """Random answers to real users of all files; each file is read twice, so that memory holds the sample alone."""
     files = served_files(served)
     counts = np.array([pq.read_metadata(file).num_rows for file in files], np.int64)
     chosen = np.sort(np.random.default_rng(seed).permutation(int(counts.sum()))[:sample])
@@ -94,7 +95,7 @@ def _sampled(served: Path, sample: int, seed: int) -> pa.Table:
     for file, start, count in zip(files, starts.tolist(), counts.tolist(), strict=True):
         rows = chosen[(chosen >= start) & (chosen < start + count)] - start
         if len(rows):
-            parts.append(pq.read_table(file).take(rows))
+            parts.append(of_real_users(pq.read_table(file).take(rows)))
     return pa.concat_tables(parts, promote_options="permissive") if parts else pa.table({})
 
 

@@ -1,4 +1,4 @@
-"""What the online store and the files behind it hold of one user, and removing it from the files."""
+"""What the online store and the files behind it hold of users, and removing one of them from the files."""
 
 from __future__ import annotations
 
@@ -16,34 +16,41 @@ from banquet.features.stores.encoding import BadValue
 from banquet.features.users.opening import open_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from banquet.features.project.layout import Layout, View
     from banquet.features.project.repo import FeatureRepo
+    from banquet.features.stores.cells import StoredRow
+
+USERS_AT_ONCE = 500
 
 
-def count_rows(repo: FeatureRepo, layout: Layout, user_id: str) -> int:
-    """In how many views of the online store a user has a row. Raises `StageFailed` when the store does not answer."""
+def count_rows(repo: FeatureRepo, layout: Layout, user_ids: Sequence[str]) -> int:
+    """How many rows users have in the views of the online store. Raises `StageFailed` when the store does not answer."""
     views = [view for view in layout.users if not view.computed and len(view.join_keys) == 1]
-    return asyncio.run(_count_rows(repo, layout.project, views, user_id))
+    return asyncio.run(_count_rows(repo, layout.project, views, user_ids))
 
 
-async def _count_rows(repo: FeatureRepo, project: str, views: list[View], user_id: str) -> int:
-    asked = [(Part(view, tuple(view.features)), key) for view in views if (key := _key(view, user_id)) is not None]
-    store = open_cells(repo)
+async def _count_rows(repo: FeatureRepo, project: str, views: list[View], user_ids: Sequence[str]) -> int:
+    parts, found, store = [Part(view, tuple(view.features)) for view in views], 0, open_cells(repo)
     try:
-        answers = await store.fetch(project, [part for part, _ in asked], [[key] for _, key in asked])
+        for start in range(0, len(user_ids), USERS_AT_ONCE):
+            users = user_ids[start : start + USERS_AT_ONCE]
+            keys = [[key for user in users if (key := _key(view, user)) is not None] for view in views]
+            answers = await store.fetch(project, parts, keys)
+            found += sum(_is_there(repo, row) for rows in answers for row in rows)
     finally:
         await store.aclose()
-    found = 0
-    for (row,) in answers:
-        if isinstance(row, StageFailed):
-            raise row
-        time_us, blobs = row
-        # A store that cannot delete a row keeps an empty one, with a time.
-        found += any(blobs) or (not isinstance(repo.store, OtherStore) and bool(time_us))
     return found
+
+
+def _is_there(repo: FeatureRepo, row: StoredRow | StageFailed) -> bool:
+    if isinstance(row, StageFailed):
+        raise row
+    time_us, blobs = row
+    # A store that cannot delete a row keeps an empty one, with a time.
+    return any(blobs) or (not isinstance(repo.store, OtherStore) and bool(time_us))
 
 
 def _key(view: View, user_id: str) -> bytes | None:

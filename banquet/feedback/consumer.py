@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from banquet.core.evaluation_users import EVERY_EVALUATION_USER
 from banquet.feedback.offline import OfflineThread
 from banquet.feedback.ports import StoreUnavailable
 from banquet.feedback.pushing import Pace, Pusher
@@ -123,12 +124,20 @@ class _Consumer:
 
 
 def forget_erased(state: ConsumerState, store: ActivityStore, offline: OfflineThread) -> None:
-    """Remove from the stores whom `erase_user` removed from the log and the state."""
+    """Remove from the stores whom `erase_user` removed from the log and the state.
+
+    Evaluation users go all at once; they were never in the offline store.
+    """
     for user_id in state.to_forget():
-        store.forget_user(user_id)
-        offline.forget_user(user_id)
+        if user_id == EVERY_EVALUATION_USER:
+            users = state.evaluation_users()
+            store.forget_users(users)
+        else:
+            users = [user_id]
+            store.forget_users(users)
+            offline.forget_user(user_id)
         state.forgotten(user_id)
-        log.info("one user was erased")
+        log.info("users erased: %d", len(users))
 
 
 def keep_trying(step: Callable[[], bool], stop: threading.Event, poll_s: float) -> None:

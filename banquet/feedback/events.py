@@ -74,10 +74,12 @@ def decode(data: bytes) -> Records:
     return Records(events, at, damaged)
 
 
-def decode_with_places(data: bytes) -> Iterator[tuple[Event, int, int]]:
-    """The events of a piece of a log, and where their records begin and end."""
+def decode_with_places(data: bytes, having: bytes = b"") -> Iterator[tuple[Event, int, int]]:
+    """The events of a piece of a log whose JSON has certain bytes, and where their records begin and end."""
+    if having not in data:
+        return
     for body, start, end in _lines(data):
-        event = None if body is None else from_body(body)
+        event = None if body is None or having not in body else from_body(body)
         if event is not None:
             yield event, start, end
 

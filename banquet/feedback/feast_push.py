@@ -16,7 +16,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from banquet.core.declared import ACTIVITY, VIEWS, entity_of
 from banquet.core.ids import KeyTypes
 from banquet.feedback.derive import row_values
-from banquet.feedback.feast_forget import forget_entity
+from banquet.feedback.feast_forget import forget_entities
 from banquet.feedback.feast_views import declared_keys, declared_views, open_store, to_value
 from banquet.feedback.ports import ActivityRow, StoreUnavailable
 
@@ -68,15 +68,14 @@ class FeastActivity:
     def push_recent(self, entity: Entity, rows: Sequence[RecentRow]) -> None:
         self._push(f"{entity}_recent", ((row.entity_id, row.event_time_us, row.values) for row in rows))
 
-    def forget_user(self, user_id: str) -> None:
-        """Remove a user's row from every view of users in the store, whoever wrote it."""
-        key = self.own_keys["user"].of(user_id)
-        if key is None:
-            return
+    def forget_users(self, user_ids: Sequence[str]) -> None:
+        """Remove users' rows from every view of users in the store, whoever wrote them."""
+        own_key = self.own_keys["user"]
+        keys = [key for user_id in user_ids if (key := own_key.of(user_id)) is not None]
         try:
-            forget_entity(self.feast, key)
+            forget_entities(self.feast, own_key.join_key, keys)
         except Exception as error:  # each of Feast's stores raises classes of its own
-            raise StoreUnavailable(f"a user cannot be erased: {error}") from error
+            raise StoreUnavailable(f"{len(keys)} users cannot be erased: {error}") from error
 
     def _read(self, entity: Entity, ids: Sequence[str]) -> dict[str, ActivityRow]:
         name = f"{entity}_activity"
@@ -86,7 +85,7 @@ class FeastActivity:
         names = [feature.name for feature in VIEWS[name]]
         try:
             found = self._provider.online_read(self._config, self.views[name], list(keys.values()), names)
-        except Exception as error:  # as in forget_user
+        except Exception as error:  # as in forget_users
             raise StoreUnavailable(f"{name} cannot be read: {error}") from error
         answers = zip(keys, found, strict=True)
         return {entity_id: _row(entity_id, at, values) for entity_id, (at, values) in answers if at and _is_known(at, values)}
@@ -109,7 +108,7 @@ class FeastActivity:
         ]
         try:
             self._provider.online_write_batch(self._config, self.views[name], data, None)
-        except Exception as error:  # as in forget_user
+        except Exception as error:  # as in forget_users
             raise StoreUnavailable(f"{len(data)} rows of {name} cannot be pushed: {error}") from error
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from banquet.core.evaluation_users import is_evaluation_user
 from banquet.feedback.consumer import Surroundings, alone, forget_erased, keep_trying
 from banquet.feedback.events import from_body, to_body
 from banquet.feedback.offline import OfflineThread
@@ -171,8 +172,10 @@ class _Share:
         return [self._partitions[name] for name in batches]
 
     def _send_on(self, events: Sequence[Event]) -> None:
-        """Events by item; returns when they are durable."""
+        """Events by item, but for those of evaluation users; returns when they are durable."""
         for event in events:
+            if is_evaluation_user(event.user_id):
+                continue
             self._producer.produce(self._by_item, to_body(event), event.item_id.encode())
             self._producer.poll(0)
         if left := self._producer.flush(_FLUSH_S):

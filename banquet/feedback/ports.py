@@ -91,7 +91,8 @@ class ActivityStore(Protocol):
 
     def push_recent(self, entity: Entity, rows: Sequence[RecentRow]) -> None: ...
 
-    def forget_user(self, user_id: str) -> None: ...
+    def forget_users(self, user_ids: Sequence[str]) -> None:
+        """Remove the users' rows from every view of users, whoever wrote them."""
 
 
 class OfflineStore(Protocol):

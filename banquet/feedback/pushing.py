@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from banquet.core.evaluation_users import is_evaluation_user
 from banquet.feedback.derive import row_values, to_row
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Pusher:
     """Pushes to `store`. Raises `StoreUnavailable` while the store is down.
 
     `item_changed` is told after each push, with the ids of pushed items (none for one of users).
-    keep: whether pushed rows are kept for the offline store.
+    keep: whether pushed rows are kept for the offline store, but for those of evaluation users.
     """
 
     def __init__(
@@ -98,5 +99,6 @@ class Pusher:
     def _pushed(self, kind: Entity, what: str, rows: Sequence[tuple[str, int, Mapping[str, object]]]) -> None:
         # Of users, too: each push is a commit, and one that nobody tells of has to be looked for.
         self._item_changed([row[0] for row in rows] if kind == "item" else [])
-        kept = (json.dumps(row, separators=(",", ":")) for row in rows) if self._keep else ()
-        self._state.pushed(f"{kind}_{what}", [row[0] for row in rows], kept)
+        kept = [row for row in rows if not (kind == "user" and is_evaluation_user(row[0]))] if self._keep else []
+        texts = (json.dumps(row, separators=(",", ":")) for row in kept)
+        self._state.pushed(f"{kind}_{what}", [row[0] for row in rows], texts)

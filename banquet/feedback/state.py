@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from banquet.core.evaluation_users import EVERY_EVALUATION_USER, is_evaluation_user
 from banquet.feedback.derive import Activity, Visit, from_row, is_interaction, item_after, user_after
 from banquet.feedback.recent_state import RecentState
 from banquet.feedback.schema import DERIVED, open_state
@@ -78,24 +79,30 @@ class ConsumerState:
             for table in DERIVED:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             self._db.execute("INSERT INTO base VALUES (?)", (base,))
-            self._count_recent(events, frozenset(self._entities))
+            self._count_recent(_of_real_users(events), frozenset(self._entities))
         return True
 
     def take(self, batch: Batch, store: ActivityStore) -> int:
         """Count what is new in a batch and remember how far it reached, or nothing at all. Returns the number of events counted.
 
         Events of users or items that cannot be in the store are set aside, and counted as such. Users and items met for the first
-        time start from their row in the store.
+        time start from their row in the store. Events of evaluation users change the users' own activity alone.
         """
         # On the disk before it is pushed: a pushed row must not be newer than the state it came from, even after a power cut.
         with self._transaction(durable=True):
             fitting = [event for event in batch.events if store.keys.fits(event.user_id, event.item_id)]
             new = self._not_counted_before(self._of_the_known(fitting))
             chosen = [event for event in new if is_interaction(event)]
-            for kind, after, read_base in (("user", user_after, store.read_users), ("item", item_after, store.read_items)):
+            for kind, events, after, read_base in (
+                ("user", chosen, user_after, store.read_users),
+                ("item", _of_real_users(chosen), item_after, store.read_items),
+            ):
                 if kind in self._entities:
-                    self._derive(kind, _grouped(chosen, kind), after, read_base)
-            self._count_recent(new, store.recent)
+                    self._derive(kind, _grouped(events, kind), after, read_base)
+            self._count_recent(_of_real_users(new), store.recent)
+            # Kept for good: so they are found again to be forgotten, whatever else is lost.
+            met = {event.user_id for event in new if is_evaluation_user(event.user_id)}
+            self._db.executemany("INSERT OR IGNORE INTO evaluation_users VALUES (?)", [(user,) for user in met])
             self._db.executemany("INSERT OR REPLACE INTO segments VALUES (?, ?)", batch.offsets.items())
             if (strange := len(batch.events) - len(fitting)) > 0:
                 log.error("%d events were set aside: a user or item in them is no id of the repo's", strange)
@@ -135,13 +142,20 @@ class ConsumerState:
                 self._recent.pushed("user" if kind == "user" else "item", ids)
             self._db.executemany("INSERT INTO offline (view, row) VALUES (?, ?)", ((view, row) for row in rows))
 
+    def evaluation_users(self) -> list[str]:
+        """All who ever did something here."""
+        return [user for (user,) in self._db.execute("SELECT id FROM evaluation_users")]
+
     def to_forget(self) -> list[str]:
-        """Users who were erased here, but not in the online store yet."""
+        """Users who were erased here, but not in the online store yet; `EVERY_EVALUATION_USER` among them."""
         return [user for (user,) in self._db.execute("SELECT online FROM erased WHERE online IS NOT NULL")]
 
     def forgotten(self, user_id: str) -> None:
         """The online store knows a user no more, and neither need we."""
         with self._transaction(durable=True):
+            if user_id == EVERY_EVALUATION_USER:
+                for table in ("activity", "unpushed"):
+                    self._db.execute(f"DELETE FROM {table} WHERE kind = 'user' AND id IN (SELECT id FROM evaluation_users)")  # noqa: S608
             self._db.execute("UPDATE erased SET online = NULL WHERE person = ?", (person(user_id),))
 
     def drop_segments(self, names: Iterable[str]) -> None:
@@ -219,6 +233,10 @@ class ConsumerState:
         find = "SELECT activity FROM activity WHERE kind = ? AND id = ?"
         found = ((entity, self._db.execute(find, (kind, entity)).fetchone()) for entity in ids)
         return {entity: _from_json(row[0]) for entity, row in found if row is not None}
+
+
+def _of_real_users(events: Iterable[Event]) -> list[Event]:
+    return [event for event in events if not is_evaluation_user(event.user_id)]
 
 
 def _grouped(events: Iterable[Event], kind: Literal["user", "item"]) -> dict[str, list[Event]]:

@@ -127,7 +127,7 @@ def test_releases_that_come_and_go_cost_no_caller_anything(up: Served, settings:
 def test_a_kill_in_the_middle_of_a_promotion_is_made_good(up: Served, settings: Settings, two: tuple[str, str]) -> None:
     """`kill -9` of everything while the release is being loaded: the next start ends as wanted."""
     stable, other = two
-    assert banquet(up.folder, "release", "promote", other, "--wait", "0").returncode == 0
+    assert banquet(up.folder, "release", "promote", other, "--anyway", "--wait", "0").returncode == 0
     until(lambda: "loading" in step(settings))
     assert up.process is not None
     up.process.send_signal(signal.SIGKILL)

@@ -10,6 +10,7 @@ import typer
 
 from banquet.app.commands import gateway
 from banquet.app.commands.gateway import DEFAULT_ADDRESS
+from banquet.core.evaluation_users import EVERY_EVALUATION_USER
 
 if TYPE_CHECKING:
     from banquet_client import Erasure
@@ -18,7 +19,9 @@ PATIENCE_MS = 30_000
 
 
 def forget(
-    user: Annotated[str, typer.Argument(help="Whom to forget.")] = "",
+    user: Annotated[
+        str, typer.Argument(help=f"Whom to forget; {EVERY_EVALUATION_USER}: all users that `banquet evaluate` made up.")
+    ] = "",
     *,
     erasure_id: Annotated[str, typer.Option("--id", help="How far an earlier erasure is, by the id it was given.")] = "",
     address: gateway.Address = DEFAULT_ADDRESS,

@@ -68,7 +68,9 @@ def build(
 @app.command()
 def inspect(target: Target = None, releases: Releases = RELEASES, as_json: Json = False) -> None:
     """Show what a release or an archive holds, without checking it."""
-    from banquet.releases import mar, registry
+    from banquet.app.evaluation.tables import evaluation_table, warnings_of
+    from banquet.app.tables import show
+    from banquet.releases import evaluations, mar, registry
     from banquet.releases.manifest import load
 
     if target is not None and target.endswith(ARCHIVE):
@@ -86,8 +88,9 @@ def inspect(target: Target = None, releases: Releases = RELEASES, as_json: Json 
         return
     folder = registry.resolve(releases, target)
     manifest = load(folder)
+    evaluation = evaluations.read(folder.parent, manifest.version)
     if as_json:
-        typer.echo(json.dumps({**_facts(manifest), **_contents(manifest)}))
+        typer.echo(json.dumps({**_facts(manifest), **_contents(manifest), "evaluation": evaluation}))
         return
     _print_facts(f"Release {manifest.version}", _facts(manifest))
     graphs = manifest.models.items()
@@ -98,6 +101,8 @@ def inspect(target: Target = None, releases: Releases = RELEASES, as_json: Json 
             for name, graph in graphs
         ],
     )
+    if evaluation is not None:
+        show(evaluation_table(evaluation, segments=False), *(f"warning: {warning}" for warning in warnings_of(evaluation)))
     print_table("Metrics", [{"metric": name, "value": value} for name, value in _flat(manifest.metrics)])
     print_table("Files", [{"file": name, "bytes": (folder / name).stat().st_size} for name in manifest.files])
 

@@ -76,11 +76,13 @@ def promote(
     releases: Releases = RELEASES,
     model_store: ModelStore = MODEL_STORE,
     wait: Wait = WAIT_S,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also a release that was found to be worse than popularity.")] = False,
     as_json: Json = False,
 ) -> None:
     """Make a release the stable one, as soon as it works; the one before it is drained and unloaded."""
     chosen = _chosen(releases, version, model_store)
-    _want(releases, "promote", chosen, lambda state: state.promote(chosen), wait, as_json)
+    why = _judged(releases, chosen, anyway=anyway, quiet=as_json)
+    _want(releases, "promote", chosen, lambda state: state.promote(chosen), wait, as_json, why)
 
 
 def rollback(
@@ -149,6 +151,30 @@ def _check(releases: Path, version: str, model_store: Path) -> None:
             check_schema(folder, read_catalogue(catalogue, pointer.version).columns, pointer.version)
     except BadCatalogue as error:
         raise BadRelease(f"{catalogue}: {error}; start `banquet up`, whose builder repairs it") from error
+
+
+def _judged(releases: Path, version: str, *, anyway: bool, quiet: bool) -> str:
+    """What the history says of a promotion. Raises `BadRelease` for a release that is worse than popularity."""
+    from banquet.releases import evaluations
+
+    body = evaluations.read(releases, version)
+    if body is None:
+        if not quiet:
+            typer.echo(f"Release {version} was never evaluated; `banquet evaluate --release {version}` tells how good it is.")
+        return ""
+    worse = evaluations.worse_than_popularity(body)
+    if worse and not anyway:
+        numbers = [
+            f"{question['name']} ({evaluations.scores_in_words(question['banquet'])}, popularity "
+            f"{evaluations.scores_in_words(question['popularity'])})"
+            for question in body["questions"]
+            if question["name"] in worse
+        ]
+        raise BadRelease(
+            f"release {version} is worse than popularity, by HR@10 / NDCG@10, in {', '.join(numbers)}; "
+            "train a better one, or promote it with --anyway"
+        )
+    return f"anyway: worse than popularity in {', '.join(worse)}" if worse else ""
 
 
 def _want(

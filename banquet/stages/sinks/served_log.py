@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from prometheus_client import Counter
 
+from banquet.core.evaluation_users import is_evaluation_user
 from banquet.stages.sinks.served_files import Shelf, hour_of, mark_of
 from banquet.stages.sinks.served_rows import Taken, is_whole, keep_pandas_out, rows_of, types_of
 
@@ -47,7 +48,8 @@ class ServedLog:
 
     Taking an answer costs one append: when `max_waiting` wait already, or the disk refuses, the answer is missing in the log and
     counted in `dropped`. `sample_rate` is the share of requests that are written, chosen by their ids. `retention_hours` and
-    `max_mb` bound what is kept of all processes together. `name_user` gives the name under which a user is written.
+    `max_mb` bound what is kept of all processes together. `name_user` gives the name under which a user is written. Answers to
+    evaluation users are not taken.
     """
 
     name = "served_log"
@@ -77,7 +79,7 @@ class ServedLog:
         self._thread.start()
 
     def take(self, answer: Answer) -> None:
-        if zlib.crc32(answer.query.request_id.encode()) >= self._sampled_below:
+        if zlib.crc32(answer.query.request_id.encode()) >= self._sampled_below or is_evaluation_user(answer.query.user_id):
             return
         if self._closing.is_set():
             self._drop("closed", 1)

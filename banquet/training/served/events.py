@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from banquet.core.errors import BadData
+from banquet.core.evaluation_users import is_evaluation_user
 from banquet.training.datasets.dataset import EVENT_TYPES, INTERACTIONS, TIME
 
 if TYPE_CHECKING:
@@ -54,3 +55,9 @@ def checked_events(where: str, table: pa.Table) -> pa.Table:
     if strange.num_rows:
         raise BadData(f"{where}: event_type {strange['event_type'][0].as_py()!r}; allowed: {', '.join(EVENT_TYPES)}")
     return events
+
+
+def of_real_users(rows: pa.Table) -> pa.Table:
+    """The rows of a table with the column `user_id` that are not about evaluation users."""
+    made_up = [user for user in pc.unique(rows["user_id"]).to_pylist() if user is not None and is_evaluation_user(user)]
+    return rows.filter(pc.invert(pc.is_in(rows["user_id"], pa.array(made_up, rows["user_id"].type)))) if made_up else rows

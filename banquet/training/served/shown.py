@@ -1,4 +1,4 @@
-"""Reads the served log: what was shown, one row per item, with what the models saw."""
+"""Reads the served log: what was shown to real users, one row per item, with what the models saw."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from banquet.training.served.events import of_real_users
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +48,7 @@ def user_type(files: Sequence[Path]) -> pa.StructType:
 
 def _exploded(file: Path, request: Sequence[str], item: Sequence[str]) -> pa.Table:
     with pq.ParquetFile(file) as parquet:
-        table = parquet.read([*request, *(f"{_ELEMENT}.{name}" for name in item)])
+        table = of_real_users(parquet.read([*request, *(f"{_ELEMENT}.{name}" for name in item)]))
     lists = table["candidates"].combine_chunks()
     items = pc.list_flatten(lists)
     shown = pc.indices_nonzero(pc.is_valid(pc.struct_field(items, "position")))

@@ -145,7 +145,7 @@ class BanquetClient:
 
     def forget(self, user_id: str, *, timeout_s: float = FORGET_TIMEOUT_S) -> Erasure:
         """Removes a person from everywhere. Returns when that is done, or shortly before the timeout with `done` False: then it
-        goes on by itself, and `erasure` tells how far it is.
+        goes on by itself, and `erasure` tells how far it is. `evaluation-users` are all users that `banquet evaluate` made up.
         """
         return self._run(calls.forget(user_id), timeout_s)
 

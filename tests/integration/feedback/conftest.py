@@ -25,13 +25,14 @@ entity_key_serialization_version: 3
 """
 TYPES = {"STRING_LIST": Array(String), "INT64": Int64, "FLOAT": Float32}
 STAMPS = {"event_timestamp": pa.timestamp("us", "UTC"), "created": pa.timestamp("us", "UTC")}
+KEYS = {ValueType.INT64: pa.int64(), ValueType.INT32: pa.int32()}
 ARROW = {Int64: pa.int64(), Float32: pa.float32(), Array(String): pa.list_(pa.string())}
 
 
 def pushed_view(repo: Path, name: str, features: list[Field], entity: Entity) -> list[object]:
     """A view, its push source, and the folder behind them with an empty file."""
     columns = (
-        {entity.join_key: pa.int64() if entity.value_type is ValueType.INT64 else pa.string()}
+        {entity.join_key: KEYS.get(entity.value_type, pa.string())}
         | STAMPS
         | {field.name: ARROW[field.dtype] for field in features}
     )

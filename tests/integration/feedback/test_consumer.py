@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from banquet.core.evaluation_users import EVERY_EVALUATION_USER, evaluation_user
 from banquet.feedback.consumer import run_consumer
+from banquet.feedback.erase import count_evaluation_users, erase_evaluation_users, is_erased_online
 from banquet.feedback.event_log import FileEventLog
 from banquet.feedback.feast_push import FeastActivity
+from banquet.feedback.lag import consumer_lag
 from banquet.feedback.ports import ActivityRow
 from banquet.feedback.pushing import Pace
 from tests.unit.feedback.fakes import make_event, write_segment
@@ -98,3 +101,32 @@ def test_the_process_follows_the_log_and_ends_on_sigterm(sqlite_repo: Path, tmp_
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize("repo", ["sqlite_repo", "redis_repo"])
+async def test_evaluation_users_come_and_go(repo: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """They have a history online, change no item, and are forgotten all at once while the consumer runs; then they come again."""
+    store, log = FeastActivity(request.getfixturevalue(repo)), FileEventLog(tmp_path / "log")
+    state = tmp_path / "log/consumer.db"
+    guests = [evaluation_user(number) for number in range(600)]
+    with consuming(tmp_path / "log", request.getfixturevalue(repo)):
+        for turn in ("once", "again"):
+            # Of any time: what they did may be older than the last time they were forgotten.
+            visits = [
+                make_event(n, user=guest, item=f"{repo}-{n}", event_id=f"{turn}-{guest}-{n}", time_us=NOW_US - 10**12 + n)
+                for guest in guests
+                for n in (1, 2)
+            ]
+            await log.append([*visits, make_event(3, user="lea", item=f"{repo}-1", event_id=f"{turn}-lea", time_us=NOW_US)])
+            wait_until(
+                lambda: set(store.read_users([*guests, "lea"])) == {*guests, "lea"} and consumer_lag(tmp_path / "log", state).none
+            )
+            assert store.read_users(guests[-1:])[guests[-1]].history == (f"{repo}-2", f"{repo}-1")
+            assert erase_evaluation_users(tmp_path / "log", state) == len(visits)
+            wait_until(lambda: is_erased_online(state, EVERY_EVALUATION_USER))
+            assert set(store.read_users([*guests, "lea"])) == {"lea"}
+            assert count_evaluation_users(tmp_path / "log", state) == 0
+        wait_until(lambda: consumer_lag(tmp_path / "log", state).none)
+    items = store.read_items([f"{repo}-1", f"{repo}-2"])
+    assert {item: row.interaction_count for item, row in items.items()} == {f"{repo}-1": 2}
+    await log.close()

@@ -11,7 +11,11 @@ from feast.types import Int64
 
 from banquet.core.declared import VIEWS
 from banquet.core.errors import BadSettings
+from banquet.core.evaluation_users import HIGHEST, LOWEST, evaluation_user
 from banquet.core.ids import KeyTypes
+from banquet.features.project.feast_job import publish_layout
+from banquet.features.project.repo import FeatureRepo
+from banquet.features.stored_person import count_rows
 from banquet.feedback.feast_offline import FeastOffline
 from banquet.feedback.feast_push import FeastActivity
 from banquet.feedback.ports import ActivityRow, ActivityStore, KeptRow
@@ -122,9 +126,9 @@ def test_a_repository_of_ones_own_gets_what_it_has_views_for(tmp_path: Path, cap
     FeastOffline(store, tmp_path).append("user_activity", [KeptRow("7", NOW_US, {"interaction_count": 1})], "1")
     parts = pq.read_table(tmp_path / "data" / "user_activity")
     assert parts["customer_id"].to_pylist() == [7]
-    store.forget_user("007")
+    store.forget_users(["007"])
     assert set(store.read_users(["7", "007"])) == {"7"}
-    store.forget_user("7")
+    store.forget_users(["7"])
     assert store.read_users(["7"]) == {}
 
 
@@ -160,3 +164,35 @@ def test_a_view_of_another_shape_is_named(tmp_path: Path) -> None:
     repo = make_repo(tmp_path / "repo", "{type: sqlite, path: data/online_store.db}", history=Field(name="visits", dtype=Int64))
     with pytest.raises(BadSettings, match=r"'user_activity'.*visits Int64.*feedback needs history"):
         FeastActivity(repo)
+
+
+def test_many_are_forgotten_at_once(store: ActivityStore) -> None:
+    """In pieces, whatever their number; others stay, and whom nobody knows does no harm."""
+    guests = [evaluation_user(number) for number in range(1_200)]
+    store.push_users([ActivityRow(user, 1, 0, None, NOW_US, ("i1",)) for user in [*guests[:-1], "kim"]])
+    store.forget_users(guests)
+    assert set(store.read_users([*guests, "kim"])) == {"kim"}
+    store.forget_users([])
+
+
+@pytest.mark.parametrize("key_type", [ValueType.STRING, ValueType.INT64, ValueType.INT32])
+def test_evaluation_users_are_keys_of_every_type(tmp_path: Path, key_type: ValueType) -> None:
+    """Pushed, read by Banquet's own reader, and forgotten."""
+    user = Entity(name="user", join_keys=["user_id"], value_type=key_type)
+    item = Entity(name="item", join_keys=["item_id"], value_type=ValueType.STRING)
+    (tmp_path / "feature_store.yaml").write_text(SETTINGS.format(online_store="{type: sqlite, path: online.db}"))
+    views = [
+        made
+        for name, entity in (("user_activity", user), ("item_activity", item))
+        for made in pushed_view(
+            tmp_path, name, [Field(name=feature.name, dtype=TYPES[feature.type]) for feature in VIEWS[name]], entity
+        )
+    ]
+    FeatureStore(repo_path=str(tmp_path)).apply([user, item, *views])
+    repo, store = FeatureRepo.open(tmp_path), FeastActivity(tmp_path)
+    layout = publish_layout(repo, tmp_path / "catalogue")
+    guests = [evaluation_user(0), evaluation_user(HIGHEST - LOWEST)]
+    store.push_users([ActivityRow(name, 1, 0, None, NOW_US, ("i1",)) for name in [*guests, "7"]])
+    assert count_rows(repo, layout, guests) == 2
+    store.forget_users(guests)
+    assert (count_rows(repo, layout, guests), count_rows(repo, layout, ["7"])) == (0, 1)

@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
 from banquet.core.errors import Overloaded
+from banquet.core.evaluation_users import evaluation_user
 from banquet.core.ids import KeyTypes
 from banquet.feedback.events import Event, to_body
 from banquet.feedback.kafka import KafkaEventLog
@@ -114,3 +116,20 @@ async def test_a_cluster_that_cannot_be_reached_refuses() -> None:
     with pytest.raises(Overloaded, match="cannot be made durable in topic events"):
         await log.append(random_events(3, seed=1))
     await log.close()
+
+
+def test_evaluation_users_change_no_item(kafka: str, tmp_path: Path) -> None:
+    """Neither what the gateways write nor what others send on by item; their own history is kept up."""
+    store, guest = MemoryActivity(), evaluation_user(1)
+    events = random_events(40, seed=5)
+    guests = [replace(event, event_id=f"guest-{event.event_id}", user_id=guest) for event in random_events(60, seed=6)]
+    stranger = Producer({"bootstrap.servers": kafka})
+    for event in guests:
+        stranger.produce("guests.by-item", to_body(event), event.item_id)
+    stranger.flush(10)
+    with consuming(kafka, "guests", tmp_path, store):
+        asyncio.run(append(kafka, "guests", guests + events))
+        wait_until(lambda: features_of(dict(store.users)) == recomputed(guests + events, "user_id"))
+        wait_until(lambda: features_of(dict(store.items)) == recomputed(events, "item_id"))
+    assert guest not in store.user_recent
+    assert features_of(store.items) == recomputed(events, "item_id")

@@ -5,12 +5,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from banquet.app.recorded import read_recorded
 from banquet.core.errors import BadData
+from banquet.core.evaluation_users import evaluation_user
 from banquet.core.pseudonyms import Pseudonyms
+from banquet.feedback.event_log import FileEventLog
+from banquet.feedback.events import Event, decode
 from banquet.stages.sinks.served_files import served_files
 from banquet.training.datasets.dataset import Dataset
 from banquet.training.served.build import Built, build
@@ -126,3 +130,37 @@ def test_a_user_can_be_erased_from_a_training_set(trainset: Trainset, tmp_path: 
         assert "u7" not in table["user_id"].to_pylist()
     assert after.users.num_rows == before.users.num_rows - 1
     assert erase_user(tmp_path / "t", "u7") == 0
+
+
+@pytest.mark.parametrize("exported", [False, True])
+async def test_evaluation_users_are_left_out(planted: Planted, tmp_path: Path, exported: bool) -> None:
+    """Their events, from the log or an export, and answers to them that another program wrote into the served log."""
+    guest = evaluation_user(7)
+    events, served = shutil.copytree(planted.events, tmp_path / "events"), shutil.copytree(planted.served, tmp_path / "served")
+    log = FileEventLog(events)
+    await log.append([Event(f"guest{item}", "click", guest, f"i{item}", 1_700_000_000_000_000) for item in range(3)])
+    await log.close()
+    if exported:
+        everybody = pa.table(
+            {
+                name: [getattr(event, name) for batch in read_all(events) for event in batch]
+                for name in ("event_id", "user_id", "item_id", "type", "time_us")
+            }
+        )
+        times = everybody["time_us"].cast(pa.timestamp("us"))
+        pq.write_table(everybody.set_column(4, "time_us", times), tmp_path / "export.parquet")
+        events = tmp_path / "export.parquet"
+    answers = pq.read_table(served_files(served)[0])
+    place = answers.column_names.index("user_id")
+    theirs = answers.set_column(place, "user_id", pa.array([guest] * answers.num_rows))
+    pq.write_table(theirs, served_files(served)[0].with_name("other-000001.parquet"))
+
+    built = build(served_files(served), read_recorded(events), planted.base, tmp_path / "out", Windows(), TOMORROW)
+    assert (built.answers, built.taken, built.events) == (USERS * ROUNDS, planted.clicks, planted.clicks)
+    dataset = Dataset.load(tmp_path / "out")
+    for users in (dataset.users, dataset.interactions, pq.read_table(tmp_path / "out/served.parquet")):
+        assert guest not in users["user_id"].to_pylist()
+
+
+def read_all(folder: Path) -> list[list[Event]]:
+    return [decode(file.read_bytes()).events for file in folder.glob("*.log")]

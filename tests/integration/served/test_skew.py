@@ -5,11 +5,14 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from feast import FeatureStore
 from typer.testing import CliRunner
 
 from banquet.app.cli import app
+from banquet.app.skew import find_skew
 from banquet.core.catalogue import Catalogue
+from banquet.core.evaluation_users import evaluation_user
 from banquet.core.pipeline import Pipeline
 from banquet.features.catalogue.catalogue_builder import CatalogueBuilder
 from banquet.features.catalogue.item_store import open_items
@@ -17,6 +20,7 @@ from banquet.features.offline.historical_job import historical
 from banquet.features.project.layout import read_layout
 from banquet.features.users.opening import open_user_reader
 from banquet.stages.selectors.top_k import TopK
+from banquet.stages.sinks.served_files import served_files
 from banquet.stages.sinks.served_log import ServedLog
 from banquet.stages.sources.popular import Popular
 from banquet.wire.catalogue_file import read_catalogue
@@ -89,3 +93,15 @@ def test_views_without_a_row_at_the_time_are_null(tmp_path) -> None:
     # The profile is of the moment the dataset was made, the activity of the last interaction before.
     assert found["age"].to_pylist() == [36, None, None, 36, None, None]
     assert found["interaction_count"].to_pylist() == [3, 3, None, 3, None, 3]
+
+
+async def test_answers_to_evaluation_users_are_not_compared(tmp_path) -> None:
+    """Should some have come into the log from elsewhere."""
+    world = copy_of(sqlite_world(), tmp_path)
+    await serve(world, tmp_path / "served")
+    [file] = served_files(tmp_path / "served")
+    answers = pq.read_table(file)
+    guests = answers.set_column(answers.column_names.index("user_id"), "user_id", pa.array([evaluation_user(1)] * 4))
+    pq.write_table(pa.concat_tables([answers, guests]), file)
+    found = find_skew(tmp_path / "served", world.repo, world.catalogue, sample=100)
+    assert (found.answers, found.unread) == (4, 1)

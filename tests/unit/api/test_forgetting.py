@@ -7,6 +7,7 @@ import pytest
 from banquet.api.forgetting import Forgetting
 from banquet.core.erasure import ErasedPlace, Erasure
 from banquet.core.errors import BadRequest, NotThere
+from banquet.core.evaluation_users import EVERY_EVALUATION_USER
 from banquet.core.ids import KeyTypes
 
 
@@ -55,3 +56,16 @@ async def test_nobody_and_nothing_are_refused() -> None:
         await Forgetting(Requests(0), lambda: KeyTypes("INT64")).forget("007", None)
     with pytest.raises(NotThere, match="erasure_id 'e2' is not known"):
         await Forgetting(Requests(0)).find("e2")
+
+
+async def test_all_evaluation_users_can_be_asked_for() -> None:
+    """By their common name, which is nobody's id."""
+    asked = []
+
+    class Noting(Requests):
+        def request(self, user_id: str) -> Erasure:
+            asked.append(user_id)
+            return super().request(user_id)
+
+    assert (await Forgetting(Noting(0)).forget(EVERY_EVALUATION_USER, 5.0)).done
+    assert asked == ["evaluation-users"]

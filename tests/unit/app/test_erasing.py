@@ -10,6 +10,7 @@ from pathlib import Path
 from banquet.app.erasing import keep_erasing
 from banquet.core.erasure import ErasedPlace, Erasure
 from banquet.core.errors import StageFailed
+from banquet.core.evaluation_users import EVERY_EVALUATION_USER
 from banquet.feedback.erasures import ErasureBook
 
 
@@ -102,3 +103,13 @@ def test_a_place_that_another_one_clears_says_what_was_there(tmp_path: Path) -> 
     with eraser(ErasureBook(tmp_path), Events("events"), stores):
         done = until_done(book, book.request("ada"))
     assert done.places == (ErasedPlace("events", 2, 0), ErasedPlace("online_store", 4, 0))
+
+
+def test_evaluation_users_are_looked_for_where_they_can_be(tmp_path: Path) -> None:
+    """Nobody rewrites files that never had them."""
+    book = ErasureBook(tmp_path)
+    served = Drawer("served_log")
+    with eraser(ErasureBook(tmp_path), Drawer("events", 3), served, Drawer("online_store", 2)):
+        done = until_done(book, book.request(EVERY_EVALUATION_USER))
+    assert done.places == (ErasedPlace("events", 3, 0), ErasedPlace("online_store", 2, 0))
+    assert served.asked == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,8 +15,10 @@ from banquet.app.serving_file import Serving, read_gateways, write_serving
 from banquet.app.shadow import Shadow
 from banquet.core.deadline import Deadline
 from banquet.core.errors import BadRelease, DeadlineUnmeetable
+from banquet.core.evaluation_users import evaluation_user
 from banquet.feedback.events import Event
 from banquet.releases.rollout import Candidate
+from banquet.releases.tally import Tally
 from tests.fakes import FakeSource, make_query
 from tests.unit.app.releases_at_work import make_release
 
@@ -185,3 +189,33 @@ async def test_the_deployers_file_may_be_damaged(gateway):
     assert served(gateway) == {"a"}
     gateway.tell("b")
     await gateway.told()
+
+
+async def test_evaluation_users_are_answered_and_not_counted(gateway):
+    """Neither their answers, nor their failures, nor what they click."""
+    gateway.tell("a", Candidate("b", "canary", 50))
+    await gateway.told()
+    guests = [evaluation_user(number) for number in range(40)]
+    failing = make_release("a", FakeSource("cascade", [1], error=RuntimeError("bug")))
+    with pytest.raises(AttributeError):
+        await failing.answer(None, make_query(user_id=guests[0]))
+    for guest in guests:
+        live = gateway.live.of(guest)
+        await live.answer(live.placements["home"], make_query(user_id=guest))
+    gateway.live.count([Event(f"{kind}{user}", kind, user, "i", 1) for user in guests for kind in ("impression", "click")])
+    for live in (failing, *gateway.live.all()):
+        assert live.tally == Tally()
+        assert live.in_flight == 0
+
+
+async def test_a_shadow_is_not_tried_at_evaluation_users(gateway):
+    """It is at everybody else; sinks are told of both."""
+    gateway.tell("a", Candidate("b", "shadow", 100))
+    await gateway.told()
+    told, stable, candidate = [], gateway.live.stable, gateway.live.candidate
+    home = replace(stable.placements["home"], sinks=[SimpleNamespace(take=told.append)])
+    for user in (evaluation_user(3), "u3"):
+        gateway.live.answered(stable, home, await stable.answer(home, make_query(user_id=user)))
+    await gateway.until(lambda: candidate.tally.answers == 1)
+    assert [answer.query.user_id for answer in told] == [evaluation_user(3), "u3"]
+    assert (stable.tally.answers, candidate.tally.answers) == (1, 1)

@@ -165,10 +165,11 @@ class MemoryActivity:
     def push_recent(self, entity: Entity, rows: Sequence[RecentRow]) -> None:
         self._push(f"{entity}_recent", self.user_recent if entity == "user" else self.item_recent, rows)
 
-    def forget_user(self, user_id: str) -> None:
+    def forget_users(self, user_ids: Sequence[str]) -> None:
         self._may_fail()
-        self.users.pop(user_id, None)
-        self.user_recent.pop(user_id, None)
+        for user_id in user_ids:
+            self.users.pop(user_id, None)
+            self.user_recent.pop(user_id, None)
 
     def _push(self, view: str, stored: dict[str, Row], rows: Sequence[Row]) -> None:
         self._may_fail()

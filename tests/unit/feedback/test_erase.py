@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from banquet.feedback.consumer import run_consumer
-from banquet.feedback.erase import erase_user, is_erased_online
+from banquet.feedback.erase import count_user, erase_user, is_erased_online
 from banquet.feedback.events import decode
 from banquet.feedback.lag import consumer_lag
 from banquet.feedback.pushing import Pace
@@ -86,3 +88,15 @@ def test_readers_keep_their_place(tmp_path: Path) -> None:
 def test_erasing_whoever_did_nothing_is_nothing(tmp_path: Path) -> None:
     """Before any event was recorded, too."""
     assert erase_user(tmp_path / "log", tmp_path / "state" / "state.db", "nobody") == 0
+
+
+@pytest.mark.parametrize("user", ['say "hi"', "Зоя", "back\\slash", "7", "\u2028", "-2147483648"])
+def test_whatever_an_id_is_made_of_it_is_found(tmp_path: Path, user: str) -> None:
+    """And nobody else whose id has it within, or whose events do."""
+    (tmp_path / "log").mkdir()
+    others = [make_event(2, user=f"{user}7"), make_event(3, user="u", item=user), make_event(4, user="u", request_id=user)]
+    write_segment(tmp_path / "log/events-a-000001.log", [make_event(1, user=user), *others])
+    assert count_user(tmp_path / "log", tmp_path / "state.db", user) == 1
+    assert erase_user(tmp_path / "log", tmp_path / "state.db", user) == 1
+    assert count_user(tmp_path / "log", tmp_path / "state.db", user) == 0
+    assert decode((tmp_path / "log/events-a-000001.log").read_bytes()).events == others

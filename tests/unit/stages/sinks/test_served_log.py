@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from banquet.core.candidates import Candidates, joined
+from banquet.core.evaluation_users import evaluation_user
 from banquet.core.query import Degradation, UserFeatures
 from banquet.core.stages import Answer, ModelRun, Selection, Timing
 from banquet.stages.sinks import served_log
@@ -278,3 +279,13 @@ for number in itertools.count():
     Shelf(tmp_path, retention_hours=1, max_bytes=1 << 30).sweep()
     assert list(tmp_path.glob("*/.*.part")) == []
     assert len(rows(tmp_path)) == len(found)
+
+
+def test_answers_to_evaluation_users_are_not_written(tmp_path: Path) -> None:
+    """Under no name, and they are not missing: nothing was dropped."""
+    log = ServedLog(tmp_path, name_user=lambda user: f"hash-of-{user}")
+    log.take(make_answer("r1", evaluation_user(5)))
+    log.take(make_answer("r2"))
+    log.close()
+    assert [(row["request_id"], row["user_id"]) for row in rows(tmp_path)] == [("r2", "hash-of-u1")]
+    assert log.dropped == 0
