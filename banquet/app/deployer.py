@@ -40,6 +40,8 @@ LOOK_S = 0.2
 # Between looks at what TorchServe has, when nothing is to be done: it may have been started anew.
 INSPECT_S = 2.0
 GUARD_S = 1.0
+# TorchServe takes as long to listen, at every start: no trouble yet.
+STARTING_S = 15.0
 TRIES = 3
 OPENING_S = 60.0
 DRAINING_S = 10.0
@@ -67,6 +69,7 @@ class Deployer:
         self._settled = -1
         self._step = ""
         self._trouble = ""
+        self._well_s = time.monotonic()
         self._tries: dict[str, int] = {}
 
     def begin(self, stable: str) -> None:
@@ -106,9 +109,10 @@ class Deployer:
             return
         except (StageFailed, BadRelease, OSError) as error:
             # TorchServe may be starting, a file be written: a later look goes on from where this one was.
-            if str(error) != self._trouble:
+            starting = isinstance(error, StageFailed) and time.monotonic() - self._well_s < STARTING_S
+            if str(error) != self._trouble and not starting:
                 log.warning("the releases are not as wanted yet: %s", error)
-            self._trouble = str(error)
+                self._trouble = str(error)
             self._say(f"waiting: {error}")
         except Exception:
             log.exception("a bug in the deployer; it goes on")
@@ -129,7 +133,7 @@ class Deployer:
                 return
         self._publish(wanted.stable, candidate)
         await self._clear(wanted)
-        self._trouble = ""
+        self._trouble, self._well_s = "", time.monotonic()
         self._say("", wanted.revision)
 
     async def _admitted(self, wanted: Rollout, candidate: Candidate) -> bool:

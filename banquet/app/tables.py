@@ -26,12 +26,17 @@ def show(*parts: Table | Text | str) -> None:
     """Prints to standard output; a file or pipe gets the same without colours."""
     console = plain_console()
     for part in parts:
-        if isinstance(part, Table) and part.title:
-            # Above the table: rich would break it at the table's width.
-            console.print(Text(str(part.title), style="bold"))
-            part = copy(part)  # noqa: PLW2901 - the same without a title
-            part.title = None
-        console.print(part, soft_wrap=isinstance(part, str))
+        if not isinstance(part, Table):
+            console.print(part, soft_wrap=isinstance(part, str))
+            continue
+        # Above and below the table: rich would break them at the table's width.
+        bare = copy(part)
+        bare.title = bare.caption = None
+        if part.title:
+            console.print(part.title, style="bold")
+        console.print(bare)
+        if part.caption:
+            console.print(part.caption, style="dim")
 
 
 def answer_table(answer: Answer, heading: str) -> Table:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Column
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,12 +21,13 @@ class Progress:
         self.notes: list[str] = []
         self._bars = Bars(
             TextColumn("{task.description:>10}", markup=False),
-            BarColumn(),
+            # As wide as the rest leaves it, in 80 columns and in 200.
+            BarColumn(None, table_column=Column(ratio=1)),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
             TextColumn("{task.fields[note]}", markup=False),
             console=console,
+            expand=True,
             disable=console is None,
         )
         self._console = console

@@ -205,6 +205,7 @@ def _print_table(title: str, rows: list[dict[str, str | int]]) -> None:
 
 def _fetch(dataset: str, folder: Path, mirror: str) -> Path:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.table import Column
 
     from banquet.app.tables import plain_console
     from banquet.training.datasets.download import ARCHIVES
@@ -213,11 +214,11 @@ def _fetch(dataset: str, folder: Path, mirror: str) -> Path:
     archive = ARCHIVES[dataset]
     columns = (
         TextColumn(archive.file, markup=False),
-        BarColumn(),
+        BarColumn(None, table_column=Column(ratio=1)),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=plain_console(stderr=True)) as bar:
+    with Progress(*columns, console=plain_console(stderr=True), expand=True) as bar:
         task = bar.add_task(archive.file, total=None)
         return fetch(archive, folder, mirror=mirror, progress=lambda done, total: bar.update(task, completed=done, total=total))

@@ -127,7 +127,8 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
     if problems:
         console.print(in_words(problems), style="red", soft_wrap=True)
     console.print(f"store    {found.store}")
-    console.print(f"dataset  {found.dataset or ('none' if views else 'none; run `banquet features prepare`')}")
+    none = "none: the rows are of your own jobs" if views else "none; run `banquet features prepare`"
+    console.print(f"dataset  {found.dataset or none}")
     console.print(f"events   {'unknown' if lag is None else f'{lag.unread_bytes:,} bytes unread'}")
     if strange:
         console.print(f"         {strange:,} set aside: the repo's keys cannot be the ids of their users or items")

@@ -29,8 +29,11 @@ class FakeLoader:
         self.failures = {}
         self.calls = []
         self.load_s = 0.02
+        self.away = False
 
     async def loaded(self):
+        if self.away:
+            raise StageFailed("unavailable", "TorchServe is away")
         self.proven &= set(self.models)
         return {release: set(models) for release, models in self.models.items()}
 
@@ -312,3 +315,23 @@ async def test_a_second_deployer_waits_for_the_first(world):
     await world.until(lambda: second._loader.calls == [("load", "b")])
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_torchserve_that_starts_is_no_trouble(world, caplog):
+    """Every start takes it a moment; the log would begin with a warning each time."""
+    await world.settled()
+    world.loader.away = True
+    await asyncio.sleep(0.3)
+    world.loader.away = False
+    await world.settled(world.want("deploy", lambda state: state.deploy("b")))
+    assert "not as wanted" not in caplog.text
+
+
+async def test_a_torchserve_that_stays_away_is_told_of_once(world, caplog, monkeypatch):
+    """With the reason, when it has taken longer than a start."""
+    monkeypatch.setattr(module, "STARTING_S", 0.1)
+    await world.settled()
+    world.loader.away = True
+    await world.until(lambda: "not as wanted yet: unavailable: TorchServe is away" in caplog.text)
+    await asyncio.sleep(0.2)
+    assert caplog.text.count("not as wanted") == 1

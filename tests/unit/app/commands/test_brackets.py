@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from banquet.app.commands.dataset import _print_skew
 from banquet.app.commands.engines import _table
@@ -27,15 +28,17 @@ def test_everything_that_is_shown_stays_as_it_is(capsys, text) -> None:
     """Lines, headings, headers, cells and captions."""
     table = Table(f"header {text}", title=f"title {text}", caption=f"caption {text}")
     table.add_row(f"cell {text}")
-    show(f"line {text}", table)
+    show(f"line {text}", table, Text(f"text {text}"))
     shown = capsys.readouterr().out
-    assert [part for part in ("line", "title", "header", "cell", "caption") if f"{part} {text}" not in shown] == []
+    assert [part for part in ("line", "title", "header", "cell", "caption", "text") if f"{part} {text}" not in shown] == []
 
 
 def test_a_long_heading_is_not_broken_at_the_width_of_its_table(capsys) -> None:
-    """It has the whole line."""
-    show(Table("a", title="Told apart 289 items: liked or not"))
-    assert "Told apart 289 items: liked or not" in capsys.readouterr().out
+    """It has the whole line, and so has what stands below."""
+    show(Table("a", title="Told apart 289 items: liked or not", caption="newest: its last event; unpushed: rows that wait"))
+    shown = capsys.readouterr().out
+    assert "Told apart 289 items: liked or not" in shown
+    assert "newest: its last event; unpushed: rows that wait" in shown
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -47,6 +50,20 @@ def test_notes_of_training_stay_as_they_are(text) -> None:
             progress.begin(text, 1)
             progress.note(f"note {text}")
         assert f"note {text}" in console.file.getvalue()
+
+
+def test_notes_of_training_have_their_place_in_a_narrow_terminal() -> None:
+    """Beside the step, of how many, and the time."""
+    console = Console(file=StringIO(), force_terminal=True, width=80, color_system=None)
+    with Progress(console) as progress:
+        progress.begin("retrieval", 5000)
+        for _ in range(4999):
+            progress.advance()
+        progress.note("epoch 38/39 loss 4.389 valid NDCG@10 0.0815")
+    last = [line for line in console.file.getvalue().splitlines() if "epoch" in line][-1]
+    assert "4999/5000" in last
+    assert "epoch 38/39 loss 4.389 valid NDCG@10 0.08" in last
+    assert "…" not in last.partition("epoch")[0]
 
 
 @pytest.mark.parametrize("text", TEXTS)
