@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from banquet.app.processes import Child
 from banquet.app.settings import read_settings
 from banquet.app.wiring import supervised
+from banquet.core.loopback import DIRECT
 from banquet.releases.manifest import load
 from banquet.wire.catalogue_file import read_pointer
 from bench.features.big_store import BigSqlite
@@ -101,7 +102,7 @@ class BigStack:
             yield settings
 
     async def _until_ready(self, address: str) -> None:
-        async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(PATIENCE_S):
+        async with grpc.aio.insecure_channel(address, options=DIRECT) as channel, asyncio.timeout(PATIENCE_S):
             health = health_pb2_grpc.HealthStub(channel)
             while True:
                 try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import random
 import time
 from collections import Counter
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import grpc
 from grpc import aio
+
+from banquet.core.loopback import DIRECT, channel_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -77,8 +78,7 @@ class Target:
     def __init__(
         self, address: str, method: str, requests: Sequence[bytes], *, connections: int = 1, timeout_s: float = 30.0
     ) -> None:
-        host = address.rpartition(":")[0].strip("[]")
-        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        if not channel_options(address):
             raise ValueError(f"address {address!r}: load goes to this machine only, such as 127.0.0.1:7600")
         if not requests:
             raise ValueError("no requests to send")
@@ -89,7 +89,7 @@ class Target:
 
     async def __aenter__(self) -> Self:
         # A pool of its own per channel: otherwise gRPC would put them all on one connection.
-        options = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 32 * 2**20))
+        options = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 32 * 2**20), *DIRECT)
         for _ in range(self._connections):
             channel = await self._stack.enter_async_context(aio.insecure_channel(self._address, options))
             self._calls.append(channel.unary_unary(self._method))

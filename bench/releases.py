@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from banquet.releases import registry
 from banquet.releases.archive import build
 from banquet.releases.manifest import load
-from banquet.training.train import train
+from banquet.training.train import TrainingOrder, train
 from banquet.v1 import recommendation_pb2 as pb
 from bench import report, stacks, workspace
 from bench.load import Target, fire, percentile
@@ -70,7 +70,7 @@ def run(arguments: Namespace) -> None:
 def two_releases(settings: Settings, preset: str) -> tuple[str, str]:
     """The stable release and one more, trained with another seed if there is none; both with their archives."""
     if len(registry.versions(settings.releases)) == 1:
-        train(settings.workspace / "data", settings.releases, preset, SEED)
+        train(TrainingOrder(settings.workspace / "data", settings.releases, preset, SEED))
     stable = registry.resolve(settings.releases).name
     other = next(version for version in reversed(registry.versions(settings.releases)) if version != stable)
     for version in (stable, other):

@@ -15,7 +15,6 @@ import torch
 
 from banquet.app.canary import INPUTS, canary_job
 from banquet.app.model_hosts import torchserve_address
-from banquet.app.wiring import read_vectors
 from banquet.core.catalogue import Catalogue
 from banquet.inference.client import TorchServeClient
 from banquet.inference.stacking import stack
@@ -136,7 +135,7 @@ class Side:
         with self._timed("archives"):
             built = archive.build(release, store)
         self._plan = json.loads(mar.read(next(one.path for one in built if one.model == MODEL), "release/index.json"))
-        self._schema, self._user_vector_size = load(release).schema, read_vectors(release)[1]
+        self._schema = load(release).schema
         self._vectors: NDArray[np.float32] = unpack((release / ITEMS).read_bytes())[0]["vectors"]
         draw = np.random.default_rng(workspace.SEED)
         among = draw.choice(self.items, min(AMONG, self.items), replace=False)
@@ -169,7 +168,7 @@ class Side:
 
     async def _ask(self, model: str, user: int) -> StackedAnswer:
         rows = self._catalogue.rows_of([item_id(item) for item in self._histories[user]])
-        job = canary_job(model, self._catalogue.version, self._schema, self._user_vector_size)
+        job = canary_job(model, self._catalogue.version, self._schema)
         arrays = {**job.arrays, "history": rows[::-1].copy(), "seen": rows, "limit": np.array([CANDIDATES], np.int32)}
         stacked = stack([{name: arrays[name] for name in INPUTS[model]}])
         return await self._host.run(model, self._catalogue.version, stacked, CALL_S)

@@ -68,8 +68,6 @@ class Ranker:
         return scores
 
 
-def retrieval_scores(items: ResidentItems, user_vectors: NDArray[np.float32], slots: Tensor) -> Tensor:
-    """The retrieval model's score of given candidates, [B, C], with users of M vectors [B, M * d]; 0 where a slot is 0."""
-    users = torch.from_numpy(user_vectors.astype(np.float32)).to(items.device)
-    users = users.view(len(users), -1, items.vectors.shape[1])
+def retrieval_scores(items: ResidentItems, users: Tensor, slots: Tensor) -> Tensor:
+    """The retrieval model's score of given candidates, [B, C], for users [B, M, d]; 0 where a slot is 0."""
     return of_interests((embedding(slots, items.vectors) @ users.mT).mT, users)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.gather import history_slots
 from handlers.ranker import Ranker, retrieval_scores
+from handlers.retriever import Retriever, as_vectors
 from handlers.worker import Worker
 
 if TYPE_CHECKING:
@@ -19,18 +20,22 @@ if TYPE_CHECKING:
 
 
 class RankingHandler:
-    """Scores candidates for each query of a job.
+    """Scores candidates for each query of a job, wherever they came from.
 
-    history [B, L], user_categories [B, Uc], user_numbers [B, Un], user_vector [B, M * d], rows [B, C] -> scores float32 [B, C].
+    history [B, L], user_categories [B, Uc], user_numbers [B, Un], rows [B, C] -> the ranking model's scores and the retrieval
+    scores behind them, float32 [B, C]. With user_vector [B, M * d], which an earlier retrieval gave, the history is not encoded
+    again.
     """
 
     inputs: tuple[str, ...] = ("history", "user_categories", "user_numbers", "user_vector", "rows")
 
     def initialize(self, context: Context) -> None:
-        self.work(Worker.of_archive(context, graphs=("item_encoder", "ranker_items", "ranker"), inputs=self.inputs))
+        graphs = ("item_encoder", "history_encoder", "ranker_items", "ranker")
+        self.work(Worker.of_archive(context, graphs=graphs, inputs=self.inputs))
 
     def work(self, worker: Worker) -> None:
         self._worker = worker
+        self._retriever = Retriever(self._worker.graphs["history_encoder"], self._worker.indexes)
         self._ranker = Ranker(self._worker.graphs["ranker"])
 
     def handle(self, requests: list[Mapping[str, object]], _context: Context) -> list[bytes]:
@@ -38,5 +43,8 @@ class RankingHandler:
 
     def predict(self, job: Job, items: ResidentItems) -> dict[str, NDArray[Any]]:
         history, candidates = history_slots(items, job["history"]), items.slots_of(job["rows"])
-        affinity = retrieval_scores(items, job["user_vector"], candidates)
-        return {"scores": self._ranker.scores(items, history, job.arrays, candidates, affinity).cpu().numpy()}
+        given = job.arrays.get("user_vector")
+        users = self._retriever.user_vectors(items, history) if given is None else as_vectors(items, given)
+        retrieval = retrieval_scores(items, users, candidates)
+        scores = self._ranker.scores(items, history, job.arrays, candidates, retrieval)
+        return {"scores": scores.cpu().numpy(), "retrieval": retrieval.cpu().numpy()}

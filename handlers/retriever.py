@@ -52,3 +52,9 @@ class Retriever:
         if (limits < k).any():
             wanted &= torch.from_numpy(np.arange(k) < limits).to(items.device)
         return slots * wanted, scores.where(wanted, torch.nan)
+
+
+def as_vectors(items: ResidentItems, flat: NDArray[np.float32]) -> Tensor:
+    """Users' vectors as they travel, [B, M * d] -> [B, M, d]."""
+    users = torch.from_numpy(flat.astype(np.float32)).to(items.device)
+    return users.view(len(users), -1, items.vectors.shape[1])

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from handlers.engines.choice import Loaded
     from handlers.items import ResidentItems
 
-# Who runs this graph looks for items.
-RETRIEVES = "history_encoder"
-
 
 class ServedRelease:
     """The `graphs` of a release folder, loaded; `inputs` are the arrays that jobs may have, `about` what answers say of it.
@@ -66,7 +63,7 @@ class ServedRelease:
             self.about["instead_of"] = loaded.instead_of
         self.inputs = _inputs(release)
         self.category_sizes = [len(feature.vocabulary) for feature in release.manifest.schema.user if feature.kind == "category"]
-        self.indexes = IndexKeeper(read_plan(folder) if RETRIEVES in graphs else None, threads)
+        self.indexes = IndexKeeper(read_plan(folder), threads)
         self._items = ItemSide(release.manifest.schema, loaded.graphs)
         self.catalogues = ResidentCatalogues(catalogue_folder, self._resident)
         self.catalogues.start()
@@ -87,6 +84,6 @@ def _inputs(release: ReleaseFiles) -> list[Input]:
         Input("limit", np.int32, columns=1),
         Input("user_categories", np.int32, columns=kinds.count("category")),
         Input("user_numbers", np.float32, columns=kinds.count("number")),
-        Input("user_vector", np.float32, columns=release.user_vector_size),
+        Input("user_vector", np.float32, columns=release.user_vector_size, optional=True),
         Input("rows", np.int32),
     ]

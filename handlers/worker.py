@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from banquet.wire.bits import words_of
+from banquet.wire.manifest_file import BadManifest
 from handlers.engines.choice import AUTO
 from handlers.engines.precision import FP32, PRECISIONS
 from handlers.job import MAX_CELLS, JobRefused, check_rows, decode, encode, encode_refusal
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RELEASE_FOLDER = "release"
+ARCHIVE_MANIFEST = "MAR-INF/MANIFEST.json"
 CATALOGUE_DIR = "BANQUET_CATALOGUE_DIR"
 BACKEND = "BANQUET_BACKEND"
 THREADS = "BANQUET_THREADS"
@@ -77,17 +80,21 @@ class Worker:
         archive = Path(context.system_properties["model_dir"])
         check_own_code(archive)
         engines_folder = os.environ.get(ENGINES_DIR)
-        served = ServedRelease(
-            archive / RELEASE_FOLDER,
-            graphs,
-            Path(folder),
-            backend=os.environ.get(BACKEND, AUTO),
-            threads=threads,
-            device=_device(context.system_properties.get("gpu_id")),
-            precision=_precision(),
-            engines_folder=Path(engines_folder) if engines_folder else None,
-            gently=Path(os.environ.get(GENTLY, "")).is_file(),
-        )
+        try:
+            served = ServedRelease(
+                archive / RELEASE_FOLDER,
+                graphs,
+                Path(folder),
+                backend=os.environ.get(BACKEND, AUTO),
+                threads=threads,
+                device=_device(context.system_properties.get("gpu_id")),
+                precision=_precision(),
+                engines_folder=Path(engines_folder) if engines_folder else None,
+                gently=Path(os.environ.get(GENTLY, "")).is_file(),
+            )
+        except BadManifest as error:
+            # TorchServe removes the folder that it unpacked the archive into: whoever reads the log finds nothing there.
+            raise BadManifest(str(error).replace(f"{archive}/", f"{_archive_name(archive)}: ")) from error
         # TorchServe's worker writes two lines per job at INFO, which its frontend parses: a third of a small job's cost.
         logging.getLogger().setLevel(logging.WARNING)
         return cls(served, inputs, alone=True)
@@ -132,6 +139,15 @@ class Worker:
         codes = job.arrays.get("user_categories")
         if codes is not None and not ((codes >= 0) & (codes <= self._category_sizes)).all():
             raise JobRefused("model_error", f"array 'user_categories' holds codes outside 0 to {self._category_sizes}")
+
+
+def _archive_name(unpacked: Path) -> str:
+    """As the model store has it, by what the archive says of itself; the folder where nothing says so."""
+    try:
+        model = json.loads((unpacked / ARCHIVE_MANIFEST).read_bytes())["model"]
+        return f"{model['modelName']}-{model['modelVersion']}.mar"
+    except (OSError, ValueError, KeyError, TypeError):
+        return str(unpacked)
 
 
 def _threads() -> int:

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.environment_proxy import EXCEPTIONS, EnvironmentProxy, environment_proxy
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from xdist.scheduler import LoadScopeScheduling
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -27,3 +31,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
             return "/".join(PurePosixPath(nodeid.partition("::")[0]).parent.parts[:3])
 
     return ByFolder(config, log)
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[EnvironmentProxy]:
+    """A proxy for everything, as the environment of many companies names one."""
+    with environment_proxy() as found:
+        for name in EXCEPTIONS:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in found.environment.items():
+            monkeypatch.setenv(name, value)
+        yield found

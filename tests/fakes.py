@@ -111,7 +111,8 @@ class FakeModels:
             raise self.error
         rows = job.arrays.get("rows")
         if rows is not None:
-            return ModelAnswer({"scores": rows.astype(np.float32)}, ModelRun("rel", "fake", 0.1))
+            scores = {"scores": rows.astype(np.float32), "retrieval": -rows.astype(np.float32)}
+            return ModelAnswer(scores, ModelRun("rel", "fake", 0.1))
         found = np.arange(int(job.arrays["limit"][0]), dtype=np.int32)
         arrays = {"rows": found, "scores": -found.astype(np.float32), "user_vector": np.ones(self.vector_size, np.float32)}
         if job.model == "cascade":

@@ -8,8 +8,6 @@ import numpy as np
 
 from banquet.core.stages import ModelJob
 from banquet.releases.manifest import load
-from banquet.wire.manifest_file import ITEMS
-from banquet.wire.tensors import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +18,12 @@ if TYPE_CHECKING:
 PATIENCE_S = 2.0
 INPUTS = {
     "retrieval": ("history", "seen", "limit"),
-    "ranking": ("history", "user_categories", "user_numbers", "user_vector", "rows"),
+    "ranking": ("history", "user_categories", "user_numbers", "rows"),
     "cascade": ("history", "seen", "limit", "user_categories", "user_numbers"),
 }
 
 
-def canary_job(model: str, catalogue: str, schema: FeatureSchema, vector_size: int) -> ModelJob:
+def canary_job(model: str, catalogue: str, schema: FeatureSchema) -> ModelJob:
     """The catalogue's first item as history, a user of defaults."""
     user = schema.encode_user({})
     first = np.zeros(1, np.int32)
@@ -35,14 +33,12 @@ def canary_job(model: str, catalogue: str, schema: FeatureSchema, vector_size: i
         "limit": np.array([2], np.int32),
         "user_categories": user.categories,
         "user_numbers": user.numbers,
-        "user_vector": np.zeros(vector_size, np.float32),
         "rows": first,
     }
     return ModelJob(model, catalogue, {name: everything[name] for name in INPUTS[model]})
 
 
 def canaries_of(release: Path) -> Callable[[str, str], ModelJob]:
-    """Makes the jobs of a release by model and catalogue version. Reads the release's item vectors for their size."""
+    """Makes the jobs of a release by model and catalogue version."""
     schema = load(release).schema
-    size = unpack((release / ITEMS).read_bytes())[0]["vectors"].shape[1]
-    return lambda model, catalogue: canary_job(model, catalogue, schema, size)
+    return lambda model, catalogue: canary_job(model, catalogue, schema)

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from banquet.app.commands import data, dataset, demo, features, release, rollout, train, up
+from banquet.app.commands.evaluate import evaluate
 from banquet.app.commands.forget import forget
 from banquet.app.commands.gateway import EXIT_BAD_INPUT, fail
 from banquet.app.commands.recommend import rank, recommend, similar
@@ -71,6 +72,7 @@ for verb in (recommend, rank, similar, record, status, forget):
 app.add_typer(data.app, name="data", rich_help_panel=MAKE)
 app.add_typer(dataset.app, name="dataset", rich_help_panel=MAKE)
 app.command(rich_help_panel=MAKE)(train.train)
+app.command(rich_help_panel=MAKE)(evaluate)
 app.add_typer(features.app, name="features", rich_help_panel=MAKE)
 rollout.add_to(release.app)
 app.add_typer(release.app, name="release", rich_help_panel=MAKE)

@@ -53,13 +53,16 @@ class Ledger:
 
 def make(settings: Settings, data: Path | None, preset: str, seed: int) -> None:
     """Data, release, archives and features: whatever of it is missing or was made from something else."""
+    from banquet.app.evaluation.after_training import evaluate_new
+    from banquet.app.evaluation.tables import evaluation_table
     from banquet.features.offline.prepare import prepare
     from banquet.releases import registry
     from banquet.releases.archive import build
     from banquet.training.datasets.dataset import refuse_to_replace
     from banquet.training.datasets.importing import import_data
     from banquet.training.datasets.synthetic import synthesize
-    from banquet.training.train import train
+    from banquet.training.progress import Progress
+    from banquet.training.train import TrainingOrder, train
 
     dataset = settings.workspace / "data"
     if data is not None and data.resolve() == dataset.resolve():
@@ -75,7 +78,9 @@ def make(settings: Settings, data: Path | None, preset: str, seed: int) -> None:
     trained = settings.workspace / "demo-release"
 
     def train_release() -> None:
-        trained.write_text(train(dataset, settings.releases, preset, seed).name)
+        release = train(TrainingOrder(dataset, settings.releases, preset, seed)).name
+        show(evaluation_table(evaluate_new(dataset, settings.releases, release, seed, Progress()), segments=False))
+        trained.write_text(release)
 
     ledger.once("data", f"{source} {seed}", dataset / "dataset.json", write_data)
     trained_on = _digest(dataset / "dataset.json")
@@ -101,7 +106,7 @@ def fingerprint(data: Path) -> str:
     return hashlib.sha256("\n".join([str(data.resolve()), *facts]).encode()).hexdigest()[:16]
 
 
-def tour(client: BanquetClient, users: list[str]) -> None:
+def tour(client: BanquetClient, users: list[str], logs: Path) -> None:
     """Show what some users see, click something, and show what changes."""
     for user in users:
         print_answer(client.recommend(user, placement="home", limit=SHOWN_ITEMS, explain=True), f"For {user} at home")
@@ -115,14 +120,14 @@ def tour(client: BanquetClient, users: list[str]) -> None:
         time.sleep(0.02)
         after = client.recommend(user, placement="home", limit=SHOWN_ITEMS, explain=True)
     if clicked in after.item_ids:
-        raise BanquetError(f"the click of {user} on {clicked} was not seen within {CLICK_PATIENCE_S:.0f} s; see var/log")
+        raise BanquetError(f"the click of {user} on {clicked} was not seen within {CLICK_PATIENCE_S:.0f} s; see {logs}")
     took_ms = (time.monotonic() - began_s) * 1e3
     print_answer(after, f"For {user} at home, {took_ms:.0f} ms after a click on {clicked}")
     print_answer(client.similar(clicked, limit=SHOWN_ITEMS, explain=True), f"Like {clicked}")
 
 
 def print_answer(answer: Answer, heading: str) -> None:
-    show(answer_table(answer, heading, explain=False), answer_facts(answer))
+    show(answer_table(answer, heading), answer_facts(answer))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DEFAULTS = "banquet_feature_defaults"
 PATIENCE_S = 0.5
+WITHOUT_PROXIES = build_opener(ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def defaults_used(run: Path) -> Mapping[str, int] | None:
 
 def _defaults_at(port: int) -> Counter[str] | None:
     try:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as page:
+        with WITHOUT_PROXIES.open(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as page:
             families = list(text_string_to_metric_families(page.read().decode()))
     except (URLError, OSError, ValueError):
         return None

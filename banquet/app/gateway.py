@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY, start_http_server
 
 from banquet.api.admission import Admission
 from banquet.api.feedback import Feedback
-from banquet.api.limits import TRANSPORT_MESSAGE_BYTES
+from banquet.api.limits import SERVER_OPTIONS
 from banquet.api.operations import Operations
 from banquet.api.recommendation import Recommendation
 from banquet.api.status import Guard, Methods
@@ -71,13 +71,7 @@ async def serve(settings: Settings, index: int) -> None:
 
 
 def _server(settings: Settings, parts: Parts) -> tuple[grpc.aio.Server, Readiness]:
-    server = grpc.aio.server(
-        options=[
-            ("grpc.so_reuseport", 1),
-            ("grpc.max_receive_message_length", TRANSPORT_MESSAGE_BYTES),
-            ("grpc.max_metadata_size", 16 * 1024),
-        ],
-    )
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     guard = Guard(Admission(settings.max_concurrent, "calls"), Admission(settings.max_streams, "streams"))
     guarded, free = Methods(server, guard), Methods(server)
     checker = health.aio.HealthServicer()

@@ -40,14 +40,14 @@ FILTERS: Mapping[str, Callable[[], Filter]] = {
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Makes the stages that a placements file names."""
+    """Makes the stages that a placements file names. `left_out` are the questions that the ranking model does not answer."""
 
     models: ModelClient
     users: UserReader
     schema: FeatureSchema
     vectors: ItemVectors
-    vector_size: int
     sinks: tuple[Sink, ...]
+    left_out: tuple[str, ...] = ()
     bits: FilterBits = field(default_factory=FilterBits)
 
     def pipeline(self, name: str, placement: PlacementSettings) -> Pipeline:
@@ -75,7 +75,7 @@ class Stages:
     def source(self, source: SourceSettings) -> Source:
         match source.kind:
             case "cascade":
-                return Cascade(self.models, self.schema, source.limit, self.bits)
+                return Cascade(self.models, self.schema, source.limit, self.bits, self.left_out)
             case "retrieval":
                 return Retrieval(self.models, source.limit, self.schema.history_length, self.bits)
             case "similar":
@@ -84,7 +84,7 @@ class Stages:
                 return Popular(source.limit)
 
     def ranking(self) -> Ranking:
-        return Ranking(self.models, self.schema, self.vector_size)
+        return Ranking(self.models, self.schema, self.left_out)
 
     def selector(self, placement: PlacementSettings) -> Selector:
         chosen = placement.selector

@@ -20,6 +20,8 @@ from banquet.app.rotation import keep_rotating
 from banquet.app.settings import HostSettings
 from banquet.app.wiring import checked_release, deployer, supervised
 from banquet.core.errors import BadSettings
+from banquet.core.loopback import DIRECT
+from banquet.releases.fitness import build_hint
 from banquet.v1 import operations_pb2, operations_pb2_grpc
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
             settings = await _with_torchserve(settings, servers, stack)
         told = _write_settings(settings)
         if settings.rolls_out:
+            if hint := build_hint(settings.releases, settings.model_store):
+                log.warning(hint)
             await _deploying(deployer(settings, servers), release, stack)
         # Makes the key before several processes want it.
         pseudonyms_in_force(settings)
@@ -148,7 +152,8 @@ def _write_settings(settings: Settings) -> Path:
 async def _tell_when_ready(address: str, on_ready: Callable[[str], None]) -> None:
     """Meanwhile the log says what is still missing, once it takes long and whenever that changes."""
     began_s, told = time.monotonic(), ""
-    async with grpc.aio.insecure_channel(address) as channel:
+    # The gateway is of this machine whatever its address: one in the local network must not be asked through a proxy either.
+    async with grpc.aio.insecure_channel(address, options=DIRECT) as channel:
         stub = operations_pb2_grpc.OperationsServiceStub(channel)
         while True:
             try:

@@ -43,7 +43,7 @@ from banquet.stages.sinks.served_log import ServedLog
 from banquet.stages.sinks.user_defaults import UserDefaults
 from banquet.stages.sources.popular import Popular
 from banquet.stages.vectors import ItemVectors
-from banquet.wire.manifest_file import GOLDEN, ITEMS, user_vector_size
+from banquet.wire.manifest_file import ITEMS
 from banquet.wire.tensors import unpack
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from banquet.core.erasure import ErasureRequests
     from banquet.core.stages import ModelJob, ModelRun, Sink, UserReader
     from banquet.feedback.ports import EventLog
-    from banquet.wire.schema import FeatureSchema
+    from banquet.wire.manifest_file import Manifest
 
     # The catalogue in force, or None before the first.
     Now = Callable[[], Catalogue | None]
@@ -132,12 +132,11 @@ def deployer(settings: Settings, own: Sequence[TorchServe]) -> Deployer:
     return Deployer(settings.releases, settings.run_folder, loader, Limits(**settings.rollout.model_dump()), on_stable)
 
 
-def read_vectors(release: Path) -> tuple[ItemVectors, int, FeatureSchema]:
-    """The item vectors of a release, how many numbers its picture of a user has, and its schema."""
+def read_release(release: Path) -> tuple[Manifest, ItemVectors]:
+    """What a release says of itself, and its item vectors. Raises `BadRelease` when it is not as it was sealed."""
     manifest = load(release)
     vectors = unpack((release / ITEMS).read_bytes())[0]["vectors"]
-    golden = unpack((release / GOLDEN).read_bytes())[0]
-    return ItemVectors(release.name, manifest.schema.item_ids, vectors), user_vector_size(golden), manifest.schema
+    return manifest, ItemVectors(release.name, manifest.schema.item_ids, vectors)
 
 
 def _served_log(settings: Settings) -> ServedLog:
@@ -171,7 +170,8 @@ class Opening:
     async def open(self, release: str) -> LiveRelease:
         """Pipelines, lanes and breakers of its own. Raises `BadRelease` when its folder is not as it was sealed."""
         folder = registry.resolve(self._settings.releases, release)
-        vectors, vector_size, schema = await asyncio.to_thread(read_vectors, folder)
+        manifest, vectors = await asyncio.to_thread(read_release, folder)
+        schema = manifest.schema
         in_force = self._catalogue()
         if in_force is not None and self._shows_similar:
             # Otherwise the first query would wait for it, and the loop with it.
@@ -180,13 +180,13 @@ class Opening:
 
         def first_canary(model: str) -> ModelJob | None:
             catalogue = self._catalogue()
-            return None if catalogue is None else canary_job(model, catalogue.version, schema, vector_size)
+            return None if catalogue is None else canary_job(model, catalogue.version, schema)
 
         async def ask(model: str, catalogue: Catalogue) -> ModelRun:
-            return await run_canary(host, canary_job(model, catalogue.version, schema, vector_size), PATIENCE_S)
+            return await run_canary(host, canary_job(model, catalogue.version, schema), PATIENCE_S)
 
         models = Batcher(host, lane_limits(self._settings), first_canary)
-        stages = Stages(models, self._users, schema, vectors, vector_size, (*self._sinks, UserDefaults(schema)))
+        stages = Stages(models, self._users, schema, vectors, (*self._sinks, UserDefaults(schema)), manifest.ranking_left_out)
 
         async def close() -> None:
             await models.close()

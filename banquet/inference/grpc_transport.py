@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from banquet.core.loopback import channel_options
 from banquet.inference.failures import MODEL_ERROR, TIMEOUT, UNAVAILABLE, failure, is_locked
 from banquet.inference.torchserve_pb2 import (
     DescribeModelRequest,
@@ -29,7 +30,6 @@ INPUT = "job"
 _PREDICTIONS = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"
 _MANAGEMENT = "/org.pytorch.serve.grpc.management.ManagementAPIsService"
 _OPTIONS = (
-    ("grpc.enable_http_proxy", 0),
     ("grpc.enable_retries", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES + 2**16),
     # A restarted TorchServe is found at once; the default waits up to two minutes.
@@ -52,7 +52,10 @@ class GrpcTransport:
 
     def __init__(self, address: TorchServeAddress) -> None:
         # A channel connects when it is first used; without a management address that one never is.
-        self._channels = [grpc.aio.insecure_channel(at, options=_OPTIONS) for at in (address.inference, address.management)]
+        self._channels = [
+            grpc.aio.insecure_channel(at, options=(*_OPTIONS, *channel_options(at)))
+            for at in (address.inference, address.management)
+        ]
         self._predictions = self._channels[0].unary_unary(
             _PREDICTIONS,
             request_serializer=PredictionsRequest.SerializeToString,

@@ -94,6 +94,10 @@ class InProcess:
     async def check(self, model: str, timeout_s: float) -> None:  # noqa: ARG002 - it is known at once
         self._handler(model)
 
+    async def loaded(self) -> None:
+        """Wait until the release is there. Raises what keeps it from being loaded, such as `BadManifest`."""
+        await asyncio.shield(asyncio.wrap_future(self._served))
+
     async def close(self) -> None:
         """Jobs that were begun go on to their end, for nobody."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PADDED_LEFT = "history"
 # Outputs in step with the rows that were found, or asked about; others (`user_vector`) have one length for all queries.
-PER_ROW = ("rows", "scores", "ranking")
+PER_ROW = ("rows", "scores", "ranking", "retrieval")
 
 
 def stack(queries: Sequence[Arrays]) -> dict[str, NDArray[Any]]:

@@ -22,11 +22,11 @@ from banquet.wire.manifest_file import MANIFEST
 # Model -> the graphs its handler runs.
 MODELS = {
     "retrieval": ("item_encoder", "history_encoder"),
-    "ranking": ("item_encoder", "ranker_items", "ranker"),
+    "ranking": ("item_encoder", "history_encoder", "ranker_items", "ranker"),
     "cascade": ("item_encoder", "history_encoder", "ranker_items", "ranker"),
 }
-# Handlers with this graph look for items.
-RETRIEVES = "history_encoder"
+# Their handlers look for items.
+RETRIEVING = ("retrieval", "cascade")
 # Queue and number of workers are the server's to set; whatever stands here would override it. Time-outs must stand here: of an
 # archive whose configuration names none, TorchServe waits 120 s, whatever the server's default says.
 CONFIG = b"""\
@@ -62,7 +62,7 @@ def build(release: Path, model_store: Path, codes: str = "int8") -> list[Built]:
     built = []
     for model, graphs in MODELS.items():
         files = {f"release/{name}": release / name for name in (MANIFEST, *manifest.files_for(graphs))}
-        looked_up = index if RETRIEVES in graphs else {}
+        looked_up = index if model in RETRIEVING else {}
         entries = {**files, **looked_up, **_code(model), mar.CONFIG_FILE: CONFIG}
         path = paths[model]
         built.append(Built(model, path, mar.write(path, model, manifest.version, manifest.created_at, entries)))

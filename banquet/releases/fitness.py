@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import BadRelease
-from banquet.releases import mar
+from banquet.releases import mar, registry
 from banquet.releases.archive import MODELS
 from banquet.releases.manifest import load, verify
 from banquet.wire.schema import SchemaMismatch
@@ -34,6 +34,18 @@ def check_files(release: Path, model_store: Path) -> Manifest:
         if (archive.model, archive.release) != (model, manifest.version):
             raise BadRelease(f"{path}: holds {archive.model} of release {archive.release}; build the archive again")
     return manifest
+
+
+def build_hint(releases: Path, model_store: Path) -> str:
+    """What to run so that the newest release can be served; empty when it has its archives, or when there is no release."""
+    newest = next(reversed(registry.versions(releases)), None)
+    if newest is None or all((model_store / archive_name(model, newest)).is_file() for model in MODELS):
+        return ""
+    stable = registry.current(releases)
+    todo = f"release {newest} has no archives for TorchServe yet: banquet release build --release {newest}"
+    if newest == stable:
+        return todo
+    return f"{todo}, then banquet release canary {newest} (stable is {stable or 'none'})"
 
 
 def check_schema(release: Path, columns: Mapping[str, Column], catalogue: str) -> None:

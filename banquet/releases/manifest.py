@@ -20,7 +20,7 @@ from banquet.wire.manifest_file import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from banquet.wire.schema import FeatureSchema
@@ -38,6 +38,7 @@ def seal(
     preset: str,
     seed: int,
     made_from: Mapping[str, Any] | None = None,
+    ranking_left_out: Sequence[str] = (),
 ) -> str:
     """Write the manifest of a finished folder and return the release's version.
 
@@ -60,6 +61,7 @@ def seal(
         "metrics": metrics,
         "files": files,
         **({"made_from": made_from} if made_from else {}),
+        **({"ranking_left_out": list(ranking_left_out)} if ranking_left_out else {}),
     }
     try:
         content = encode_manifest(body)

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from banquet.core.errors import BadRelease
-from banquet.wire.files import sha256_of
+from banquet.wire.files import sha256_of, temporary_neighbour
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 MAR_MANIFEST = "MAR-INF/MANIFEST.json"
 CONFIG_FILE = "model-config.yaml"
@@ -43,21 +43,25 @@ class Archive:
 
 
 def write(path: Path, model: str, release: str, created_at: str, entries: Mapping[str, Path | bytes]) -> bool:
-    """Write an archive of files and contents, atomically; False when the very same one is there already."""
+    """Write an archive of files and contents, atomically; False when the very same one is there already.
+
+    Raises `BadRelease` naming the archive when it cannot be written.
+    """
     archive = Archive(path, model, release, created_at, {name: _sha256(entries[name]) for name in sorted(entries)})
     if path.exists() and _still_is(archive):
         return False
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
+    try:
+        with temporary_neighbour(path) as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as zipped:
                 _put(zipped, MAR_MANIFEST, _manifest(archive))
                 for name in archive.files:
                     _put(zipped, name, entries[name])
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+            os.fchmod(file.fileno(), 0o644)
+    except OSError as error:
+        where = error.filename if error.filename == str(path) else f"{path}: {error.filename}"
+        raise BadRelease(
+            f"{where}: the archive cannot be written ({error.strerror}); make room, or name another folder with --model-store"
+        ) from error
     return True
 
 

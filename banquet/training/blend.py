@@ -1,4 +1,4 @@
-"""How much the ranking model's two heads weigh in the served score, chosen where they cost the order nothing."""
+"""How much the ranking model's two heads weigh in the served score, chosen where they cost no question its order."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch.nn import functional
 
-from banquet.training.evaluate import TOP
+from banquet.training.questions import gains
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,29 +31,31 @@ class Lists:
     own: Tensor
 
 
-def best_weights(lists: Sequence[Lists], *, with_likes: bool) -> tuple[float, float, float]:
-    """Click weight, like weight and their NDCG@10: the best correction, then the most liking that stays within its price.
+def best_weights(questions: Sequence[Sequence[Lists]], *, with_likes: bool) -> tuple[float, float, float]:
+    """Click weight, like weight and their mean NDCG@10 over the questions, each of which is lists of its own.
 
-    A like weight above 0 never falls behind retrieval alone on these lists.
+    The correction that is best over all questions and behind retrieval alone in as few as can be, then the most liking that
+    stays within its price in every question.
     """
-    alone = ndcg(lists, 0.0, 0.0)
-    by_click = {click: ndcg(lists, click, 0.0) for click in CLICK_WEIGHTS}
-    click = max(by_click, key=lambda weight: by_click[weight])
+    asked = [lists for lists in questions if lists]
+    if not asked:
+        return 0.0, 0.0, 0.0
+    alone = _reached(asked, 0.0, 0.0)
+    by_click = {click: _reached(asked, click, 0.0) for click in CLICK_WEIGHTS}
+    click = max(by_click, key=lambda weight: (-int((by_click[weight] < alone).sum()), by_click[weight].mean()))
     reached = {0.0: by_click[click]}
     if with_likes:
-        reached |= {liking: ndcg(lists, click, liking) for liking in LIKE_WEIGHTS[1:]}
-    least = reached[0.0] - PRICE_OF_LIKING * (reached[0.0] - alone)
-    liking = max(weight for weight, value in reached.items() if value >= least)
-    return click, liking, reached[liking]
+        reached |= {liking: _reached(asked, click, liking) for liking in LIKE_WEIGHTS[1:]}
+    least = reached[0.0] - PRICE_OF_LIKING * np.maximum(reached[0.0] - alone, 0.0)
+    liking = max(weight for weight, values in reached.items() if (values >= least).all())
+    return click, liking, float(reached[liking].mean())
 
 
 def ndcg(lists: Sequence[Lists], click: float, liking: float) -> float:
     """NDCG@10 of the blend; who took something that is not in the list counts as missed, ties count against."""
-    gains = []
-    for part in lists:
-        scores = part.scores + click * part.correction + liking * functional.logsigmoid(part.like)
-        target = scores.masked_fill(~part.own, torch.inf).amin(1, keepdim=True)
-        ranks = (scores >= target).sum(1).numpy()
-        found = part.own.any(1).numpy() & (ranks <= TOP)
-        gains.append(np.where(found, 1 / np.log2(np.maximum(ranks, 1) + 1.0), 0.0))
-    return float(np.concatenate(gains).mean()) if gains else 0.0
+    parts = [gains(part.scores + click * part.correction + liking * functional.logsigmoid(part.like), part.own) for part in lists]
+    return float(np.concatenate(parts).mean()) if parts else 0.0
+
+
+def _reached(asked: Sequence[Sequence[Lists]], click: float, liking: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.array([ndcg(lists, click, liking) for lists in asked])

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from banquet.core.questions import QUESTIONS
 from banquet.training.blend import Lists, best_weights
-from banquet.training.evaluate import Ranks, hide_seen, in_batches
+from banquet.training.evaluate import Ranks, in_batches
 from banquet.training.served.lessons import slate_logits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -21,35 +22,49 @@ if TYPE_CHECKING:
     from banquet.training.activity import Log
     from banquet.training.models.ranking import Ranker
     from banquet.training.moments import Moments
+    from banquet.training.questions import Asked, Questions
     from banquet.training.served.slates import Slates
     from banquet.training.train_retrieval import Scorer
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float32]
-
-USERS_AT_ONCE = 64
+    Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Cascade:
-    """Both models together. `pool` is how many candidates retrieval hands on."""
+    """Both models together."""
 
     moments: Moments
     scorer: Scorer
     model: Ranker
-    pool: int
 
     @property
     def tells_likes(self) -> bool:
         return True
 
-    def logits(self, targets: Ints, rows: Ints, retrieval: Tensor) -> tuple[Tensor, Tensor]:
-        """Correction and like logit [B, C] of item rows [B, C] with their retrieval scores (or -inf) at targets [B]."""
+    def logits(self, targets: Ints, rows: Ints, retrieval: Tensor, profile: Mask | None = None) -> tuple[Tensor, Tensor]:
+        """Correction and like logit [B, C] of item rows [B, C] with their retrieval scores (or -inf) at targets [B].
+
+        `profile` [B] says whose profile is known; by default everybody's.
+        """
         history, mask = self.moments.history(self.model, targets)
-        user = self.moments.user(self.model, targets[:, None])
+        user = self.moments.user(self.model, targets[:, None], profile=None if profile is None else profile[:, None])
         candidates = self.moments.candidates(self.model, rows, targets[:, None])
         known = retrieval.masked_fill(torch.isinf(retrieval), 0.0)
         correction, like = self.model(user, history, mask[:, None, :], candidates, known)
+        return correction, like
+
+    def stranger_logits(self, targets: Ints, rows: Ints, profile: Mask) -> tuple[Tensor, Tensor]:
+        """As `logits`, for users without history and counters; retrieval has no say."""
+        nothing = torch.zeros(len(targets), 1, 1)
+        correction, like = self.model(
+            self.moments.user(self.model, targets[:, None], profile=profile[:, None], activity=False),
+            nothing.expand(-1, 1, self.model.shape.item_dim),
+            nothing,
+            self.moments.candidates(self.model, rows, targets[:, None]),
+            torch.zeros(rows.shape),
+        )
         return correction, like
 
     def of_rows(self, targets: Ints, rows: Ints) -> tuple[Floats, Floats]:
@@ -64,13 +79,10 @@ class Cascade:
             liked.append(like.numpy())
         return np.concatenate(served), np.concatenate(liked)
 
-    def metrics(self, targets: Ints) -> dict[str, float]:
-        """Full-ranking metrics of the served score; a target that retrieval did not find counts as missed."""
-        ranked = (
-            (batch, rows, self.model.score(scores, correction, like))
-            for batch, rows, scores, correction, like in self._ranked(targets)
-        )
-        return metrics_of(self.moments.log, ranked)
+    def of_asked(self, asked: Asked) -> Tensor:
+        """Served scores [B, C] of a question's candidates."""
+        correction, like = self._logits_of(asked)
+        return self.model.score(asked.before_ranking, correction, like)
 
     def of_slates(self, slates: Slates) -> tuple[Tensor, Tensor]:
         """Retrieval scores (-inf where there is no item) and served scores [S, K] of what was shown."""
@@ -82,40 +94,41 @@ class Cascade:
         """What the two heads count in the served score."""
         return {"click": round(float(self.model.click_weight), 2), "like": round(float(self.model.like_weight), 2)}
 
-    def choose_weights(self, targets: Ints, served: Sequence[Lists] = ()) -> float:
-        """Weigh correction and liking by what the targets of validation and the lists `served` show; returns their NDCG@10."""
-        log = self.moments.log
+    def choose_weights(self, questions: Questions, targets: Ints, served: Sequence[Lists] = ()) -> float:
+        """Weigh correction and liking by what the targets of validation and the lists `served` show; returns the mean of their
+        NDCG@10 over all questions whose users are known.
+        """
         lists = [
-            Lists(scores, correction, like, torch.from_numpy(rows == log.item[batch][:, None]))
-            for batch, rows, scores, correction, like in self._ranked(targets)
+            [self._lists(asked) for asked in questions.ask(question, targets)]
+            for question in QUESTIONS
+            if question != "no_history" and questions.can_ask(question)
         ]
-        click, liking, ndcg = best_weights([*lists, *served], with_likes=log.has_ratings)
-        self.model.click_weight.fill_(click)
-        self.model.like_weight.fill_(liking)
+        click, liking, ndcg = best_weights([*lists, served], with_likes=self.moments.log.has_ratings)
+        self.set_weights(click, liking)
         return ndcg
 
-    def _ranked(self, targets: Ints) -> Iterator[tuple[Ints, Ints, Tensor, Tensor, Tensor]]:
-        """Per batch: the targets [B], retrieval's best items [B, pool] with their scores, corrections and like logits."""
-        for batch, rows, scores in nearest(self.moments.log, self.scorer, targets, self.pool):
-            with torch.no_grad():
-                correction, like = self.logits(batch, rows, scores)
-            yield batch, rows, scores, correction, like
+    def set_weights(self, click: float, liking: float) -> None:
+        """Let correction and liking count so much in the served score."""
+        self.model.click_weight.fill_(click)
+        self.model.like_weight.fill_(liking)
+
+    def _lists(self, asked: Asked) -> Lists:
+        correction, like = self._logits_of(asked)
+        own = torch.from_numpy(asked.rows == self.moments.log.item[asked.targets][:, None])
+        return Lists(asked.before_ranking, correction, like, own)
+
+    def _logits_of(self, asked: Asked) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            if asked.known:
+                return self.logits(asked.targets, asked.rows, asked.retrieval)
+            return self.stranger_logits(asked.targets, asked.rows, np.zeros(len(asked.targets), np.bool_))
 
 
-def nearest(log: Log, scorer: Scorer, targets: Ints, pool: int) -> Iterator[tuple[Ints, Ints, Tensor]]:
-    """Per batch: the targets [B], retrieval's best items [B, pool] and their scores."""
-    for batch in in_batches(targets, USERS_AT_ONCE):
-        scores = scorer(batch)
-        hide_seen(log, batch, scores)
-        best = torch.topk(torch.from_numpy(scores), min(pool, scores.shape[1]), 1)
-        yield batch, best.indices.numpy(), best.values
-
-
-def metrics_of(log: Log, ranked: Iterable[tuple[Ints, Ints, Tensor]]) -> dict[str, float]:
-    """Full-ranking metrics of targets [B], item rows [B, C] and their scores; what is not among them counts as missed."""
+def metrics_of(log: Log, asked: Iterable[Asked], score: Callable[[Asked], Tensor]) -> dict[str, float]:
+    """Full-ranking metrics of scores [B, C] of what is asked; a target that is not among the candidates counts as missed."""
     ranks = Ranks()
-    for batch, rows, scores in ranked:
-        spread = np.full((len(rows), log.n_items), -np.inf, np.float32)
-        np.put_along_axis(spread, rows, scores.numpy(), 1)
-        ranks.add(spread, log.item[batch])
+    for each in asked:
+        spread = np.full((len(each.rows), log.n_items), -np.inf, np.float32)
+        np.put_along_axis(spread, each.rows, score(each).numpy(), 1)
+        ranks.add(spread, log.item[each.targets])
     return ranks.metrics(log.n_items)

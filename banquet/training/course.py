@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from banquet.training.moments import Moments
     from banquet.training.presets import Preset
     from banquet.training.progress import Progress
+    from banquet.training.questions import Asked
     from banquet.training.served.slates import Slates
     from banquet.training.train_retrieval import Scorer
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class Course:
     """`slates` are what was shown, to train on, validate and test; None where nothing was. `rng` decides the batches.
 
-    `folder` takes the graphs of whatever is finished.
+    `folder` takes the graphs of whatever is finished. `weights` of clicks and likes are given where they were measured before.
     """
 
     material: Material
@@ -39,6 +40,7 @@ class Course:
     rng: np.random.Generator
     progress: Progress
     folder: Path
+    weights: tuple[float, float] | None = None
 
 
 class Ranking(Protocol):
@@ -54,8 +56,8 @@ class Ranking(Protocol):
     def of_rows(self, targets: Ints, rows: Ints) -> tuple[Floats, Floats]:
         """Served scores and like logits [T, C] of any items; the same twice where likes are not told apart."""
 
-    def metrics(self, targets: Ints) -> dict[str, float]:
-        """Full-ranking metrics of the served score; a target that retrieval did not find counts as missed."""
+    def of_asked(self, asked: Asked) -> Tensor:
+        """Served scores [B, C] of a question's candidates."""
 
     def weights(self) -> dict[str, float]:
         """What the parts of the served score count, where it has any."""

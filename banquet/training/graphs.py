@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from banquet.training.models.ranking import item_features
 from banquet.training.models.served_ranking import ServedRanker, with_constant
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class ItemFeatures(nn.Module):
         vectors = encode_items(self.encoder, given)
         if "numbers" not in given:
             return with_constant(vectors)
-        return with_constant(torch.cat([vectors, given["numbers"][:, self.encoder.widths.numbers :]], 1))
+        return with_constant(item_features(vectors, given["numbers"][:, self.encoder.widths.numbers :]))
 
 
 class RankerScores(nn.Module):

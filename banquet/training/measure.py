@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from banquet.training.baselines import Markov, Popularity, logistic_regression, one_hot
+from banquet.training.cascade import metrics_of
 from banquet.training.evaluate import PROTOCOL, auc, log_loss, rank_all, unseen_targets
+from banquet.training.questions import value_of_ranking
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from banquet.training.activity import Log
     from banquet.training.course import Ranking
+    from banquet.training.questions import Questions
     from banquet.training.split import Split
     from banquet.training.train_retrieval import Scorer
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 # Rows that logistic regression learns from at most.
 MOST_ROWS = 2_000_000
+# Users whom every question is asked for, to find out what ranking brings to it.
+MOST_ASKED = 2_000
 # Where nothing is rated, each item taken is told from so many others, drawn by popularity.
 OTHERS = 4
 
@@ -49,9 +54,9 @@ def measure_retrieval(log: Log, split: Split, scorer: Scorer) -> dict[str, Any]:
     }
 
 
-def measure_ranking(cascade: Ranking, split: Split, rng: np.random.Generator) -> dict[str, Any]:
+def measure_ranking(cascade: Ranking, questions: Questions, rng: np.random.Generator) -> dict[str, Any]:
     """Both models together, and the ranking model beside logistic regression on what it tells apart."""
-    log = cascade.moments.log
+    log, split = questions.log, questions.split
     by_likes = cascade.tells_likes and _are_rated(log, split)
     train, test = (_likes if by_likes else _clicks)(log, split, rng)
     served, like = cascade.of_rows(test.targets, test.rows[:, None])
@@ -61,7 +66,7 @@ def measure_ranking(cascade: Ranking, split: Split, rng: np.random.Generator) ->
     if by_likes:
         model["log_loss"] = log_loss(test.positive, 1 / (1 + np.exp(-like[:, 0])))
     return {
-        "cascade": cascade.metrics(unseen_targets(log, split.test)),
+        "cascade": metrics_of(log, questions.ask("catalogue", unseen_targets(log, split.test)), cascade.of_asked),
         "weights": cascade.weights(),
         "task": "liked or not, among the rated" if by_likes else f"taken or one of {OTHERS} drawn by popularity",
         "rows": len(test.rows),
@@ -70,14 +75,21 @@ def measure_ranking(cascade: Ranking, split: Split, rng: np.random.Generator) ->
     }
 
 
-def quality(cascade: Ranking, split: Split, seed: int) -> dict[str, float]:
+def measure_questions(cascade: Ranking, questions: Questions, rng: np.random.Generator) -> dict[str, dict[str, Any]]:
+    """What ranking brings to each question on the validation targets; it is left out of one that it makes worse."""
+    valid = rng.permutation(unseen_targets(questions.log, questions.split.valid))[:MOST_ASKED]
+    values = value_of_ranking(questions, valid, cascade.of_asked)
+    return {question: {**value.as_json(), "left_out": not value.helps} for question, value in values.items()}
+
+
+def quality(cascade: Ranking, questions: Questions, seed: int) -> dict[str, float]:
     """The two numbers that a release made smaller must keep; the same seed judges the same items."""
-    log = cascade.moments.log
+    log, split = questions.log, questions.split
     by_likes = _are_rated(log, split)
     _, test = (_likes if by_likes else _clicks)(log, split, np.random.default_rng(seed))
     served, like = cascade.of_rows(test.targets, test.rows[:, None])
     return {
-        "ndcg@10": cascade.metrics(unseen_targets(log, split.test))["ndcg@10"],
+        "ndcg@10": metrics_of(log, questions.ask("catalogue", unseen_targets(log, split.test)), cascade.of_asked)["ndcg@10"],
         "auc": auc(test.positive, (like if by_likes else served)[:, 0]),
     }
 

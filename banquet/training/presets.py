@@ -37,8 +37,8 @@ class RetrievalPreset:
 class RankingPreset:
     """How ranking learns.
 
-    A click is held against retrieval's `nearest` candidates and `sampled` ones out of the rest of its `pool`; in `cold_share` of
-    the batches the user has no history, and the candidates come by popularity.
+    A click is held against retrieval's `nearest` candidates, `sampled` ones out of the rest of its `pool` and `far` ones out of
+    the rest of the catalogue; in `cold_share` of the batches users have no history, and the candidates come by popularity.
     """
 
     item_dim: int = 32
@@ -56,6 +56,7 @@ class RankingPreset:
     fewest_steps: int = 200
     nearest: int = 40
     sampled: int = 24
+    far: int = 40
     pool: int = 500
     cold_share: float = 0.1
 

@@ -10,7 +10,7 @@ from rich.progress import Progress as Bars
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.console import Console
+    from rich.console import Console  # noqa: TID251 - as a type
 
 
 class Progress:
@@ -19,12 +19,12 @@ class Progress:
     def __init__(self, console: Console | None = None) -> None:
         self.notes: list[str] = []
         self._bars = Bars(
-            TextColumn("{task.description:>10}"),
+            TextColumn("{task.description:>10}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=console,
             disable=console is None,
         )
@@ -43,8 +43,8 @@ class Progress:
         self._name = name
         self._task = self._bars.add_task(name, total=steps, note="")
 
-    def advance(self) -> None:
-        self._bars.advance(self._task)
+    def advance(self, steps: int = 1) -> None:
+        self._bars.advance(self._task, steps)
 
     def note(self, text: str) -> None:
         """Shown beside the bar; on a console that is no terminal (a log file) on a line of its own."""

@@ -35,10 +35,21 @@ class Split:
 
 
 def split_by_time(log: Log) -> Split:
-    starts, ends = log.starts[:-1], log.starts[1:]
-    lengths = ends - starts
-    enough = lengths >= FEWEST
+    enough, ends = _enough(log), log.starts[1:]
     train_end = np.where(enough, ends - 2, ends)
-    held_back = np.clip(((train_end - starts) * HELD_BACK_SHARE).astype(np.int64), 1, HELD_BACK_MOST)
-    retrieval_end = np.where(enough, train_end - held_back, ends)
-    return Split(retrieval_end, train_end, train_end[enough], train_end[enough] + 1)
+    return Split(_retrieval_end(log, train_end), train_end, train_end[enough], train_end[enough] + 1)
+
+
+def split_of_everything(log: Log) -> Split:
+    """Nothing is kept for validation and test: for training once more what was measured already."""
+    ends, nobody = log.starts[1:], np.zeros(0, np.int64)
+    return Split(_retrieval_end(log, ends), ends, nobody, nobody)
+
+
+def _enough(log: Log) -> NDArray[np.bool_]:
+    return np.diff(log.starts) >= FEWEST
+
+
+def _retrieval_end(log: Log, train_end: Ints) -> Ints:
+    held_back = np.clip(((train_end - log.starts[:-1]) * HELD_BACK_SHARE).astype(np.int64), 1, HELD_BACK_MOST)
+    return np.where(_enough(log), train_end - held_back, train_end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from banquet.training.evaluate import require_targets
 from banquet.training.export import Exported, write_release_files
 from banquet.training.graphs import all_graphs, ranking_graphs, retrieval_graphs
 from banquet.training.material import Material
-from banquet.training.measure import measure_ranking, measure_retrieval
+from banquet.training.measure import measure_questions, measure_ranking, measure_retrieval
 from banquet.training.models.ranking import RankerShape
 from banquet.training.models.retrieval import ItemWidths
 from banquet.training.own.model_file import RANKING, RETRIEVAL, ModelFile
@@ -27,12 +28,13 @@ from banquet.training.own.ranking import own_ranking
 from banquet.training.own.retrieval import own_retrieval
 from banquet.training.presets import preset_named
 from banquet.training.progress import Progress
+from banquet.training.questions import Questions
 from banquet.training.schema_building import build_schema
 from banquet.training.served.build import TABLE
 from banquet.training.served.lessons import Lessons
 from banquet.training.served.measure import measure_served
 from banquet.training.served.slates import read_slates, split_slates
-from banquet.training.split import split_by_time
+from banquet.training.split import split_by_time, split_of_everything
 from banquet.training.train_ranking import RankingTrainer
 from banquet.training.train_retrieval import RetrievalTrainer, Scorer
 
@@ -40,64 +42,103 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from rich.console import Console
+    from rich.console import Console  # noqa: TID251 - as a type
 
+    from banquet.training.activity import Log
     from banquet.training.models.ranking import Ranker
     from banquet.training.models.retrieval import Retrieval
     from banquet.training.presets import Preset, RankingPreset
     from banquet.training.schema_building import ServedFeatures
     from banquet.training.served.slates import Slates
+    from banquet.training.split import Split
     from banquet.wire.schema import FeatureSchema
 
 
-def train(
-    data_dir: Path,
-    release_root: Path,
-    preset: str = "quick",
-    seed: int = 7,
-    threads: int | None = None,
-    console: Console | None = None,
-    served: Path | None = None,
-    features: ServedFeatures | None = None,
-    models: Path | None = None,
-) -> Path:
-    """Train on the dataset in `data_dir` and put the release in force under `release_root`; returns its folder.
+@dataclass(frozen=True)
+class TrainingOrder:
+    """What to train on, and how.
 
     Ranking also learns from the table `served`, by default the one that lies beside the dataset, if any. `features` are those
     that serving will have; by default all of the dataset's. `models` is a Python file of somebody's own models, trusted like any
     program; what it does not define is Banquet's.
-
-    What is served are the models that validation chose. They never saw the last two interactions of each user, which tell how
-    good they are; histories in serving have them all the same.
-
-    Raises `BadData`, `BadSettings`, `BadModels` or `BadRelease`; then nothing has changed under `release_root`.
     """
-    settings, own = preset_named(preset), None if models is None else ModelFile.load(models)
-    dataset = Dataset.load(data_dir)
-    if threads:
-        torch.set_num_threads(threads)
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+
+    data_dir: Path
+    release_root: Path
+    preset: str = "quick"
+    seed: int = 7
+    threads: int | None = None
+    console: Console | None = None
+    served: Path | None = None
+    features: ServedFeatures | None = None
+    models: Path | None = None
+
+
+def train(order: TrainingOrder) -> Path:
+    """A new release under the order's `release_root`, put in force unless another is being served; returns its folder.
+
+    It holds the models that validation chose. They never saw the last two interactions of each user, which tell how good they
+    are; histories in serving have them all the same.
+
+    Raises `BadData`, `BadSettings`, `BadModels` or `BadRelease`; then nothing has changed.
+    """
+    return _train(order, measured=None)
+
+
+def refit(order: TrainingOrder, measured: Path) -> Path:
+    """The same once more, on everything: a new release with the metrics of the one that was `measured`; returns its folder.
+
+    The newest tenth of each user's interactions teaches ranking, all before it retrieval. As many epochs as were planned, and
+    the weights that validation chose. Raises as `train`.
+    """
+    return _train(order, measured=manifest.load(measured))
+
+
+def _train(order: TrainingOrder, measured: manifest.Manifest | None) -> Path:
+    settings, own = preset_named(order.preset), None if order.models is None else ModelFile.load(order.models)
+    dataset = Dataset.load(order.data_dir)
+    if order.threads:
+        torch.set_num_threads(order.threads)
+    torch.manual_seed(order.seed)
+    rng = np.random.default_rng(order.seed)
     began = _Clock()
-    material = _material(dataset, settings, features)
-    slates = _served_slates(served, data_dir, material)
-    with registry.making(release_root) as folder:
-        with Progress(console) as progress:
-            course = Course(material, slates, settings, seed, rng, progress, folder)
+    material = _material(dataset, settings, order.features, split_by_time if measured is None else split_of_everything)
+    slates = _served_slates(order.served, order.data_dir, material)
+    weights = None if measured is None else _weights_of(measured)
+    with registry.making(order.release_root) as folder:
+        with Progress(order.console) as progress:
+            course = Course(material, slates, settings, order.seed, rng, progress, folder, weights)
             retrieval = own_retrieval(course, own) if own and own.has(RETRIEVAL) else our_retrieval(course)
             began.lap("retrieval")
             ranking = own_ranking(course, own, retrieval) if own and own.has(RANKING) else our_ranking(course, retrieval)
             began.lap("ranking")
-        metrics = _metrics(course, retrieval, ranking)
-        began.lap("evaluation")
+        if measured is None:
+            metrics = _metrics(course, retrieval, ranking)
+            began.lap("evaluation")
+            left_out = [question for question, value in metrics["questions"].items() if value["left_out"]]
+        else:
+            metrics, left_out = {**measured.metrics, "refit_of": measured.version}, list(measured.ranking_left_out)
         metrics["seconds"] = began.laps
         described = write_release_files(folder, retrieval.exported + ranking.exported, material.schema, retrieval.vectors)
         manifest.seal(
-            folder, schema=material.schema, models=described, metrics=metrics, dataset=dataset.name, preset=preset, seed=seed
+            folder,
+            schema=material.schema,
+            models=described,
+            metrics=metrics,
+            dataset=dataset.name,
+            preset=order.preset,
+            seed=order.seed,
+            ranking_left_out=left_out,
         )
-        release = registry.add(release_root, folder)
-    registry.put_in_force(release_root, release.name)
+        release = registry.add(order.release_root, folder)
+    registry.put_in_force(order.release_root, release.name)
     return release
+
+
+def _weights_of(measured: manifest.Manifest) -> tuple[float, float]:
+    """Of clicks and likes; somebody's own ranking model has none."""
+    weights = measured.metrics["ranking"]["weights"]
+    return weights.get("click", 0.0), weights.get("like", 0.0)
 
 
 def our_retrieval(course: Course) -> FinishedRetrieval:
@@ -116,26 +157,30 @@ def our_ranking(course: Course, retrieval: FinishedRetrieval) -> FinishedRanking
     material, rng, scorer = course.material, course.rng, retrieval.scorer
     moments, settings = material.moments(), course.preset.ranking
     lessons = None if course.slates is None else Lessons(moments, scorer, course.slates[0], course.slates[1], rng)
-    trainer = RankingTrainer(moments, material.split, scorer, course.preset, rng, lessons)
+    trainer = RankingTrainer(moments, material.split, scorer, course.preset, rng, lessons, weights=course.weights)
     ranker = trainer.fit(ranker_shape(material.schema, settings), course.progress)
-    cascade = Cascade(moments, scorer, ranker, settings.pool)
+    cascade = Cascade(moments, scorer, ranker)
     graphs = ranking_graphs(ranker, material.schema, material.inputs, rng)
     return FinishedRanking(cascade, cascade.of_slates, Exported.of(course.folder, graphs, material.schema))
 
 
-def _material(dataset: Dataset, preset: Preset, features: ServedFeatures | None) -> Material:
+def _material(
+    dataset: Dataset, preset: Preset, features: ServedFeatures | None, split_of: Callable[[Log], Split] = split_by_time
+) -> Material:
     log = read_log(dataset)
-    split = split_by_time(log)
-    require_targets(dataset.name, log, split)
+    split = split_of(log)
+    require_targets(dataset.name, log, split_by_time(log))
     return Material.of(dataset, log, split, build_schema(dataset, log, split, preset.history_length, features))
 
 
 def _metrics(course: Course, retrieval: FinishedRetrieval, ranking: FinishedRanking) -> dict[str, Any]:
     """Both models beside their baselines; and on what was shown, if anything was."""
     log, split = course.material.log, course.material.split
+    questions = Questions(log, split, retrieval.scorer, course.material.items, course.preset.ranking.pool, course.seed)
     metrics: dict[str, Any] = {
         "retrieval": measure_retrieval(log, split, retrieval.scorer),
-        "ranking": measure_ranking(ranking.ranking, split, course.rng),
+        "ranking": measure_ranking(ranking.ranking, questions, course.rng),
+        "questions": measure_questions(ranking.ranking, questions, course.rng),
         "epochs": course.progress.notes,
     }
     if course.slates:

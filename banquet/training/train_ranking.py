@@ -1,4 +1,4 @@
-"""Trains the ranking model on what retrieval did not learn from: clicks against retrieval's candidates, likes among the rated."""
+"""Trains the ranking model on what retrieval did not learn from: clicks among candidates near and far, likes among the rated."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from banquet.training.candidates import click_targets, contest
+from banquet.training.candidates import Sampler, click_targets
 from banquet.training.cascade import Cascade
 from banquet.training.evaluate import auc, unseen_targets
 from banquet.training.models.ranking import Ranker
+from banquet.training.questions import Questions
 from banquet.training.schedule import Best, Schedule, epochs_for
 from banquet.training.windows import cut_windows, items_at, positions_before
 
@@ -41,13 +42,19 @@ if TYPE_CHECKING:
 # More users than this in validation (after an epoch, and at last) tell nothing new.
 EPOCH_USERS = 1_000
 VALID_USERS = 10_000
+# Shares of users in training whose profile is hidden, as it is missing for users who have just come.
+NO_PROFILE_SHARE = 0.2
+NO_PROFILE_SHARE_OF_STRANGERS = 0.5
 # Retrieval scores are put on a scale that this many targets show.
 SCALE_TARGETS = 500
 
 
 @dataclass(frozen=True)
 class RankingTrainer:
-    """Everything ranking learns from. `rng` decides the batches; torch's own seed decides weights and dropout."""
+    """Everything ranking learns from. `rng` decides the batches; torch's own seed decides weights and dropout.
+
+    `weights` of clicks and likes in the served score are given where there is no validation that could choose them.
+    """
 
     moments: Moments
     split: Split
@@ -56,15 +63,27 @@ class RankingTrainer:
     rng: np.random.Generator
     lessons: Lessons | None = None
     teacher: Teacher | None = None
+    weights: tuple[float, float] | None = None
 
     @cached_property
-    def popularity(self) -> NDArray[np.float64]:
-        """[N] chances to be drawn as a candidate: by interactions in training, plus one so that no item is left out."""
-        log = self.moments.log
-        trained = np.arange(len(log)) < self.split.train_end[log.user]
-        counts = np.bincount(log.item[trained], minlength=log.n_items) + 1.0
-        chances: NDArray[np.float64] = counts / counts.sum()
-        return chances
+    def sampler(self) -> Sampler:
+        settings, moments = self.preset.ranking, self.moments
+        return Sampler(
+            moments.log,
+            self.split,
+            self.scorer,
+            moments.items,
+            nearest=settings.nearest,
+            sampled=settings.sampled,
+            far=settings.far,
+            pool=settings.pool,
+            rng=self.rng,
+        )
+
+    @cached_property
+    def questions(self) -> Questions:
+        """What callers ask, for choosing epochs and weights."""
+        return Questions(self.moments.log, self.split, self.scorer, self.moments.items, self.preset.ranking.pool)
 
     def fit(self, shape: RankerShape, progress: Progress) -> Ranker:
         """A new model, trained."""
@@ -78,9 +97,9 @@ class RankingTrainer:
         return self._learn(model, click_targets(self.moments.log, self.split, self.rng), progress)
 
     def _learn(self, model: Ranker, clicks: Ints, progress: Progress) -> Ranker:
-        """The model of the epoch with the best sum of NDCG@10 of the cascade and AUC of likes on the validation targets."""
+        """The model of the epoch with the best sum of NDCG@10 over all questions and AUC of likes, or else the last."""
         settings, log = self.preset.ranking, self.moments.log
-        cascade = Cascade(self.moments, self.scorer, model, settings.pool)
+        cascade = Cascade(self.moments, self.scorer, model)
         steps = math.ceil(max(len(clicks), len(self.lessons or ())) / settings.batch)
         epochs = epochs_for(settings.epochs, steps, settings.fewest_steps)
         schedule = Schedule(self._learning(model), settings.learning_rate, settings.weight_decay, epochs * steps)
@@ -95,22 +114,29 @@ class RankingTrainer:
             lessons = self.lessons.in_parts(steps) if self.lessons else [None] * steps
             for part, window, lesson in zip(np.array_split(self.rng.permutation(clicks), steps), windows, lessons, strict=True):
                 click = (
-                    self._cold_loss(model, part) if self.rng.random() < settings.cold_share else self._click_loss(cascade, part)
+                    self._cold_loss(cascade, part) if self.rng.random() < settings.cold_share else self._click_loss(cascade, part)
                 )
                 if lesson is not None and self.lessons:
                     click = click + self.lessons.loss(model, lesson)
                 losses.append(schedule.step(click + self._like_loss(model, *window) if log.has_ratings else click))
                 progress.advance()
             model.eval()
-            ndcg = cascade.choose_weights(valid[:EPOCH_USERS], self._judging(model))
+            ndcg = self._weigh(cascade, valid[:EPOCH_USERS])
             likes = self._like_auc(cascade) if log.has_ratings else 0.0
             told = f" like AUC {likes:.4f}" if log.has_ratings else ""
             progress.note(f"epoch {epoch}/{epochs} loss {np.mean(losses):.3f} valid NDCG@10 {ndcg:.4f}{told}")
-            if not best.goes_on(ndcg + likes):
+            if not best.goes_on(ndcg + likes if len(valid) else epoch):
                 break
         best.restore()
-        cascade.choose_weights(valid, self._judging(model))
+        self._weigh(cascade, valid)
         return model
+
+    def _weigh(self, cascade: Cascade, valid: Ints) -> float:
+        """Set the weights that are best on validation, or those given; returns the mean NDCG@10 over all questions."""
+        if self.weights is None:
+            return cascade.choose_weights(self.questions, valid, self._judging(cascade.model))
+        cascade.set_weights(*self.weights)
+        return 0.0
 
     def _learning(self, model: Ranker) -> nn.Module:
         return model if self.lessons is None else nn.ModuleList([model, self.lessons.examination])
@@ -124,32 +150,21 @@ class RankingTrainer:
         model.score_scale.fill_(max(float(scores.std()), 1e-6))
 
     def _click_loss(self, cascade: Cascade, targets: Ints) -> Tensor:
-        """Cross-entropy of the item taken among retrieval's nearest and a sample that stands for the rest of its pool."""
-        settings, log = self.preset.ranking, self.moments.log
-        met = contest(
-            log, self.scorer, targets, nearest=settings.nearest, sampled=settings.sampled, pool=settings.pool, rng=self.rng
-        )
-        correction, _ = cascade.logits(targets, met.rows, met.retrieval)
-        loss = first_of(met.retrieval + correction + met.worth)
+        """Cross-entropy of the item taken among candidates near and far, by users of whom some have no profile."""
+        met, profile = self.sampler.contest(targets), self.rng.random(len(targets)) >= NO_PROFILE_SHARE
+        correction, _ = cascade.logits(targets, met.rows, met.retrieval, profile)
+        loss = first_of(met.retrieval + correction + met.log_weight)
         if self.teacher is not None:
-            loss = loss + self.teacher.click_loss(targets, met.rows, met.retrieval, correction, met.worth)
+            loss = loss + self.teacher.click_loss(targets, met, correction)
         return loss
 
-    def _cold_loss(self, model: Ranker, targets: Ints) -> Tensor:
-        """The same for a user without history, whose candidates come by popularity; corrected for it (logQ)."""
-        moments = self.moments
-        n_drawn = self.preset.ranking.nearest + self.preset.ranking.sampled
-        drawn = self.rng.choice(moments.log.n_items, n_drawn, p=self.popularity)
-        rows = np.concatenate([moments.log.item[targets][:, None], np.tile(drawn, (len(targets), 1))], 1)
-        nothing = torch.zeros(len(targets), 1, 1)
-        correction, _ = model(
-            moments.user(model, targets[:, None]),
-            nothing.expand(-1, 1, model.shape.item_dim),
-            nothing,
-            moments.candidates(model, rows, targets[:, None]),
-            torch.zeros(rows.shape),
-        )
-        log_q = torch.from_numpy(np.log(n_drawn * self.popularity[drawn])).to(torch.float32)
+    def _cold_loss(self, cascade: Cascade, targets: Ints) -> Tensor:
+        """The same for users without history, half of them without a profile; candidates come by popularity (logQ)."""
+        n_drawn, popularity = self.preset.ranking.nearest + self.preset.ranking.sampled, self.sampler.popularity
+        drawn = self.rng.choice(self.moments.log.n_items, n_drawn, p=popularity)
+        rows = np.concatenate([self.moments.log.item[targets][:, None], np.tile(drawn, (len(targets), 1))], 1)
+        correction, _ = cascade.stranger_logits(targets, rows, self.rng.random(len(targets)) >= NO_PROFILE_SHARE_OF_STRANGERS)
+        log_q = torch.from_numpy(np.log(n_drawn * popularity[drawn])).to(torch.float32)
         same = torch.from_numpy(rows == rows[:, :1])
         same[:, 0] = False
         return first_of((correction - functional.pad(log_q, (1, 0))).masked_fill(same, -torch.inf))

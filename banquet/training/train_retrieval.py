@@ -112,7 +112,7 @@ class RetrievalTrainer:
     rng: np.random.Generator
 
     def fit(self, widths: ItemWidths, progress: Progress) -> Retrieval:
-        """The model of the epoch with the best NDCG@10 on the validation targets."""
+        """The model of the epoch with the best NDCG@10 on the validation targets; of the last one where there are none."""
         settings, length = self.preset.retrieval, self.preset.history_length
         model = Retrieval(
             ItemEncoder(widths, settings.dim, settings.id_dropout),
@@ -132,7 +132,7 @@ class RetrievalTrainer:
                 progress.advance()
             ndcg = rank_all(self.log, valid, Scorer(self.log, self.items, model.eval(), length))["ndcg@10"]
             progress.note(f"epoch {epoch}/{epochs} loss {np.mean(losses):.3f} valid NDCG@10 {ndcg:.4f}")
-            if not best.goes_on(ndcg):
+            if not best.goes_on(ndcg if len(valid) else epoch):
                 break
         best.restore()
         return model

@@ -89,8 +89,9 @@ class Column:
             return ""
         if self.kind == "number":
             value = self.values[row]
-            return "" if value != value else str(value.item())  # noqa: PLR0124 - NaN is the one value unlike itself
+            # As numpy writes it: the shortest decimal that is this float32, 4.6 and not 4.599999904632568.
+            return "" if value != value else str(value)  # noqa: PLR0124 - NaN is the one value unlike itself
         held = [self.values[row]] if self.offsets is None else self.values[self.offsets[row] : self.offsets[row + 1]]
         if self.vocabulary is None:
-            return "|".join(str(number.item()) for number in held)
+            return "|".join(map(str, held))
         return "|".join(self.vocabulary[int(code)] for code in held if code >= 0)

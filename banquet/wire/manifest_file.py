@@ -39,7 +39,8 @@ class Manifest:
 
     `models[graph]` describes a graph: `inputs` and `outputs` (tensor names, in order) and whatever dimensions and limits it has.
     `files` maps each file's path, relative to the folder, to its sha256. `made_from` names the `release` that this one was made
-    smaller from and what was done to it; empty for a release that was trained.
+    smaller from and what was done to it; empty for a release that was trained. `ranking_left_out` names the questions (of
+    `core.questions`) that retrieval alone answers better than with the ranking model.
     """
 
     version: str
@@ -52,6 +53,7 @@ class Manifest:
     metrics: Mapping[str, Any]
     files: Mapping[str, str]
     made_from: Mapping[str, Any] = field(default_factory=dict)
+    ranking_left_out: tuple[str, ...] = ()
 
     def files_for(self, graphs: Sequence[str]) -> dict[str, str]:
         """The files that some of the graphs need; a graph's weights may lie in a neighbour (`<graph>.onnx.data`)."""
@@ -88,6 +90,7 @@ def read_manifest(folder: Path) -> Manifest:
             metrics=body["metrics"],
             files=files,
             made_from=body.get("made_from", {}),
+            ranking_left_out=tuple(body.get("ranking_left_out", ())),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise BadManifest(f"{path}: has no usable {error}; train again") from error

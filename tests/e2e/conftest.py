@@ -18,6 +18,7 @@ from banquet_client import BanquetClient, ClientError
 
 from banquet.inference.places import socket_folder
 from bench.between import Between
+from tests.environment_proxy import EnvironmentProxy
 
 PROJECT = Path(__file__).parents[2]
 MAKING = [
@@ -41,8 +42,9 @@ def banquet(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def environment() -> dict[str, str]:
+    """That of a company whose proxies are down: nothing on this machine needs them."""
     own = {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'clients/python'}", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    return os.environ | own | {"BANQUET_SERVED__FLUSH_S": "0.5"}
+    return os.environ | own | EnvironmentProxy(port=9).environment | {"BANQUET_SERVED__FLUSH_S": "0.5"}
 
 
 def free_port() -> int:

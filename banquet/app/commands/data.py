@@ -36,7 +36,7 @@ def import_(
     map_: Annotated[
         list[str] | None,
         typer.Option(
-            "--map", metavar="NAME=COLUMN,...", help="What your columns are called: user_id=visitor,item_id=sku,event_time=at."
+            "--map", metavar="NAME=COLUMN,...", help="What your columns are called, such as user_id=visitor,item_id=sku."
         ),
     ] = None,
     event_types: Annotated[
@@ -176,8 +176,9 @@ def _keep(dataset: Dataset, out: Path, *, as_json: bool) -> None:
 
 
 def _describe(dataset: Dataset, folder: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from banquet.app.tables import show
 
     facts = dataset.describe()
     table = Table(title=f"{dataset.name} in {folder}", title_justify="left", show_header=False)
@@ -186,31 +187,37 @@ def _describe(dataset: Dataset, folder: Path) -> None:
     table.add_row("user features", ", ".join(dataset.user_features) or "none")
     table.add_row("item features", ", ".join(dataset.item_features) or "none")
     table.add_row("times", "real" if dataset.time_is_real else "made up; only each user's order is real")
-    Console().print(table)
+    show(table)
 
 
 def _print_table(title: str, rows: list[dict[str, str | int]]) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
+
+    from banquet.app.tables import show
 
     table = Table(title=title, title_justify="left")
     for column in rows[0]:
         table.add_column(column)
     for row in rows:
-        table.add_row(*(Text(str(value)) for value in row.values()))  # as it stands: [brackets] are no markup
-    Console().print(table)
+        table.add_row(*(str(value) for value in row.values()))
+    show(table)
 
 
 def _fetch(dataset: str, folder: Path, mirror: str) -> Path:
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+    from banquet.app.tables import plain_console
     from banquet.training.datasets.download import ARCHIVES
     from banquet.training.datasets.download import download as fetch
 
     archive = ARCHIVES[dataset]
-    columns = (TextColumn(archive.file), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    columns = (
+        TextColumn(archive.file, markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=plain_console(stderr=True)) as bar:
         task = bar.add_task(archive.file, total=None)
         return fetch(archive, folder, mirror=mirror, progress=lambda done, total: bar.update(task, completed=done, total=total))

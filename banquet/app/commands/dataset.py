@@ -117,25 +117,26 @@ def skew(
 
 
 def _print_skew(skewed: list[FeatureSkew]) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
+
+    from banquet.app.tables import show
 
     table = Table("feature", "of", "compared", "different", "only served", "only in Feast", "example: served, in Feast")
     for each in skewed:
         counts = (each.compared, each.different, each.only_served, each.only_historical)
         example = each.examples[0]
         told = f"{example.id} at {example.at}: {example.served!r:.40}, {example.historical!r:.40}"
-        table.add_row(Text(each.feature), each.entity, *(f"{count:,}" for count in counts), Text(told))
-    Console().print(table)
+        table.add_row(each.feature, each.entity, *(f"{count:,}" for count in counts), told)
+    show(table)
 
 
 def _print_positions(positions: list[dict[str, int]], most: int = 20) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from banquet.app.tables import show
 
     table = Table("position", "shown", "taken", "share", title="Taken by position", title_justify="left")
     for each in positions[:most]:
         share = each["taken"] / each["shown"]
         table.add_row(str(each["position"]), f"{each['shown']:,}", f"{each['taken']:,}", f"{share:.2%}")
-    Console().print(table)
+    show(table)

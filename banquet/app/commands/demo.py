@@ -19,10 +19,10 @@ def demo(
 ) -> None:
     """Make data, train, pack, materialize, serve and print recommendations; what is done already is not done again."""
     import pyarrow.parquet as pq
-    from rich.console import Console
 
     from banquet.app.demo import SHOWN_USERS, make, served, tour
     from banquet.app.settings import read_settings
+    from banquet.app.tables import show
     from banquet.releases import registry
     from banquet.releases.manifest import load
     from banquet.training.report import metrics_tables
@@ -30,12 +30,11 @@ def demo(
     chosen = read_settings(settings)
     typer.echo("Making what is missing:")
     make(chosen, data, preset, seed)
-    for table in metrics_tables(load(registry.resolve(chosen.releases)).metrics):
-        Console().print(table)
+    show(*metrics_tables(load(registry.resolve(chosen.releases)).metrics))
     users = pq.read_table(chosen.workspace / "data" / "users.parquet", columns=["user_id"])["user_id"][:SHOWN_USERS].to_pylist()
     typer.echo("Starting Banquet ...")
     with served(chosen, settings, _free_port()) as client:
-        tour(client, users)
+        tour(client, users, chosen.logs)
     typer.echo("Serve it yourself: make up, then banquet recommend --user " + users[0])
 
 

@@ -29,8 +29,7 @@ def engines(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Build the TensorRT plans of a release for kinds of GPU; this machine needs none of them. What is there stays as it is."""
-    from rich.console import Console
-
+    from banquet.app.tables import plain_console, show
     from banquet.core.errors import BadSettings
     from banquet.releases import registry
     from banquet.releases.manifest import verify
@@ -41,7 +40,7 @@ def engines(
         raise BadSettings(f"--precision {precision!r} is not one of: {', '.join(PRECISIONS)}")
     folder = registry.resolve(releases, release)
     verify(folder)
-    console = Console(stderr=as_json)
+    console = plain_console(stderr=as_json)
     try:
         library, targets = _aim(target or [])
         made = list(_built(folder, library, targets, precision, engines_dir, console))
@@ -50,7 +49,7 @@ def engines(
     if as_json:
         typer.echo(json.dumps({"release": folder.name, "package": f"{library.package} {library.version}", "plans": made}))
     else:
-        console.print(_table(f"Plans of release {folder.name}, {library.package} {library.version}", made))
+        show(_table(f"Plans of release {folder.name}, {library.package} {library.version}", made))
 
 
 def _aim(wanted: Sequence[str]) -> tuple[Library, list[str]]:
@@ -107,7 +106,6 @@ def _built(
 
 def _table(title: str, plans: Sequence[dict[str, Any]]) -> Any:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(title=title, title_justify="left")
     for name in ("graph", "target", "precision", "profiles", "bytes", "seconds", "written"):
@@ -115,7 +113,7 @@ def _table(title: str, plans: Sequence[dict[str, Any]]) -> Any:
     for plan in plans:
         shown = [plan["graph"], plan["target"], plan["precision"], "\n".join(map(_spread, plan["profiles"]))]
         shown += [f"{plan['bytes']:,}", f"{plan['seconds']:.2f}", "yes" if plan["written"] else "no"]
-        table.add_row(*map(Text, shown))
+        table.add_row(*shown)
     return table
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from banquet.app.tables import plain_console, show
 
 app = typer.Typer(no_args_is_help=True, help="Prepare and look at the features in Feast's stores.")
 
@@ -37,16 +39,15 @@ def prepare(
     """Load a dataset into Feast: write the parquet sources, apply the definitions, materialize. Unchanged data is left alone."""
     from banquet.features.offline.prepare import prepare as run
 
-    console = Console()
-    with console.status("preparing") as status:
-        done = run(dataset, repo, catalogue, yaml_file=yaml, force=force, say=status.update)
+    with plain_console().status("preparing") as status:
+        done = run(dataset, repo, catalogue, yaml_file=yaml, force=force, say=lambda step: status.update(Text(step)))
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
     table = Table("view", "rows", title=f"Features of {done.dataset}" + ("" if done.redone else " (already there)"))
     for view, rows in done.rows.items():
         table.add_row(view, f"{rows:,}")
-    console.print(table)
+    show(table)
 
 
 @app.command("build-catalogue")
@@ -70,7 +71,7 @@ def build_catalogue(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue =
     table = Table("version", "items", "columns", "scan", "publish", title="Catalogue")
     times = (f"{built.scan_ms:.0f} ms", f"{built.publish_ms:.0f} ms")
     table.add_row(built.version, f"{built.items:,}", str(built.columns), *times)
-    Console().print(table)
+    show(table)
 
 
 @app.command()
@@ -90,17 +91,16 @@ def user(
     if as_json:
         typer.echo(json.dumps(asdict(found), default=str))
         return
-    console = Console()
-    console.print(f"{user_id}: {'known' if found.found else 'unknown'}{''.join(f', {note}' for note in found.notes)}")
+    show(f"{user_id}: {'known' if found.found else 'unknown'}{''.join(f', {note}' for note in found.notes)}")
     table = Table("view", "status", "age")
     for view, word in found.statuses.items():
         table.add_row(view, word, _ago(found.age_s.get(view)))
-    console.print(table)
+    show(table)
     table = Table("feature", "value")
-    table.add_row("history", f"{len(found.history)} items: {', '.join(found.history[:5])}")
+    table.add_row("history", ": ".join(filter(None, (f"{len(found.history)} items", ", ".join(found.history[:5])))))
     for name, value in found.values.items():
-        table.add_row(name, "-" if value is None else str(value))
-    console.print(table)
+        table.add_row(name, _readable(value))
+    show(table)
 
 
 @app.command()
@@ -123,9 +123,9 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
         more = {"views": [asdict(view) for view in views], "lag": asdict(lag) if lag else None, "problems": problems}
         typer.echo(json.dumps(asdict(found) | more))
         return
-    console = Console()
+    console = plain_console()
     if problems:
-        console.print(in_words(problems), style="red", markup=False, soft_wrap=True)
+        console.print(in_words(problems), style="red", soft_wrap=True)
     console.print(f"store    {found.store}")
     console.print(f"dataset  {found.dataset or 'none; run `banquet features prepare`'}")
     console.print(f"events   {'unknown' if lag is None else f'{lag.unread_bytes:,} bytes unread'}")
@@ -137,7 +137,7 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
         times = (_ago(view.age_s), _ago(view.materialized_s))
         table.add_row(view.view, f"{view.rows:,}", f"{view.missing:.1%}", *times, f"{view.unpushed:,}", _count(view.defaults))
     if views:
-        console.print(table)
+        show(table)
     if not found.version:
         console.print("catalogue  none; run `banquet features build-catalogue`")
         return
@@ -145,7 +145,7 @@ def status(repo: Repo = REPO, yaml: Yaml = None, catalogue: Catalogue = CATALOGU
     table = Table("column", "view", "kind", "missing", title="Catalogue columns")
     for column in found.columns:
         table.add_row(column.name, column.view, column.kind, f"{column.missing:.1%}")
-    console.print(table)
+    show(table)
 
 
 def _ago(age_s: float | None) -> str:
@@ -155,6 +155,15 @@ def _ago(age_s: float | None) -> str:
         if age_s >= 2 * length_s:
             return f"{age_s / length_s:.0f} {unit} ago"
     return f"{age_s:.1f} s ago"
+
+
+def _readable(value: object) -> str:
+    """A feature's value; of a 32-bit float the shortest decimal that is it, 4.6 and not 4.599999904632568."""
+    import numpy as np
+
+    if isinstance(value, float) and value == np.float32(value):
+        return str(np.float32(value))
+    return "-" if value is None else str(value)
 
 
 def _count(number: int | None) -> str:

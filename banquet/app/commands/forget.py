@@ -42,13 +42,14 @@ def forget(
 
 
 def _show(found: Erasure) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from banquet.app.tables import show
 
     table = Table("place", "removed", "found afterwards", title=f"Erasure {found.erasure_id}", title_justify="left")
     for place in found.places:
         table.add_row(place.place, f"{place.removed:,}", f"{place.left:,}" if found.done else "")
-    Console().print(table)
+    show(table)
     if not found.done:
         why = f" ({found.detail})" if found.detail else ""
         typer.echo(f"not done yet{why}; it goes on by itself, ask with: banquet forget --id {found.erasure_id}")

@@ -45,13 +45,15 @@ def fail(message: str, code: int) -> NoReturn:
 @contextmanager
 def connected(address: str, timeout_ms: int) -> Iterator[BanquetClient]:
     """A client of the gateway; a failed call ends the command: exit code 2 for a bad request, 1 for any other failure."""
-    from banquet_client import BanquetClient, ClientError, InvalidRequest, NotFound
+    from banquet_client import BanquetClient, ClientError, InvalidRequest, NotFound, Unavailable
 
     try:
         with BanquetClient(address, timeout_s=timeout_ms / 1000) as client:
             yield client
     except (InvalidRequest, NotFound) as error:
         fail(str(error), EXIT_BAD_INPUT)
+    except Unavailable as error:
+        fail(f"{error}; start it with `banquet up`, or name another one with --address", EXIT_FAILED)
     except ClientError as error:
         fail(str(error), EXIT_FAILED)
 
@@ -81,6 +83,6 @@ def print_answer(answer: Answer, heading: str, *, as_json: bool, explain: bool) 
     if as_json:
         print_json(answer)
     else:
-        from banquet.app.tables import answer_facts, answer_table, show
+        from banquet.app.tables import answer_facts, answer_table, explanations, show
 
-        show(answer_table(answer, heading, explain=explain), answer_facts(answer))
+        show(answer_table(answer, heading), *([explanations(answer)] if explain else []), answer_facts(answer))

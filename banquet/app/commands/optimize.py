@@ -33,20 +33,18 @@ def optimize(
 
     With more than one of `--distill`, `--prune` and `--quantize`, they are done in this order.
     """
-    from rich.console import Console
-
+    from banquet.app.tables import plain_console, show
     from banquet.releases.manifest import load
     from banquet.training.optimize.optimize import Wanted
     from banquet.training.optimize.optimize import optimize as run
     from banquet.training.report import optimized_table
 
     wanted = Wanted(quantize, prune, distill, epochs)
-    folder = run(data, releases, version, wanted, seed=seed, threads=threads, console=Console(stderr=as_json))
+    folder = run(data, releases, version, wanted, seed=seed, threads=threads, console=plain_console(stderr=as_json))
     made = load(folder)
     if as_json:
         told = {"release": folder.name, "folder": str(folder), "made_from": made.made_from, "metrics": made.metrics}
         typer.echo(json.dumps(told))
         return
-    console = Console()
-    console.print(optimized_table(made.metrics))
-    console.print(f"release {folder.name}, made from {made.made_from['release']}, lies in {releases}; it is not in force")
+    made_from = made.made_from["release"]
+    show(optimized_table(made.metrics), f"release {folder.name}, made from {made_from}, lies in {releases}; it is not in force")

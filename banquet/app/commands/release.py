@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -30,6 +31,8 @@ RELEASES = Path("var/releases")
 MODEL_STORE = Path("model_store")
 ARCHIVE = ".mar"
 FACT = ["fact", "value"]
+# More need the room between them.
+MANY_COLUMNS = 5
 INDEX = "release/index.json"
 
 app.command()(engines)
@@ -126,6 +129,7 @@ def verify(
 def list_(releases: Releases = RELEASES, model_store: ModelStore = MODEL_STORE, as_json: Json = False) -> None:
     """List the releases, oldest first, and what is wanted of each."""
     from banquet.releases import registry, rollout_file
+    from banquet.releases.fitness import build_hint
     from banquet.releases.manifest import load
 
     wanted = rollout_file.read(releases)
@@ -144,8 +148,9 @@ def list_(releases: Releases = RELEASES, model_store: ModelStore = MODEL_STORE, 
         typer.echo(json.dumps({"releases": rows}))
     elif rows:
         shown = ("version", "created_at", "dataset", "items", "archives", "state", "last")
-        short = [{**row, "archives": len(row["archives"])} for row in rows]
-        print_table(f"Releases in {releases}", [{name: row[name] for name in shown} for row in short])
+        print_table(f"Releases in {releases}", [{name: _brief(row)[name] for name in shown} for row in rows])
+        if hint := build_hint(releases, model_store):
+            typer.echo(hint)
     else:
         typer.echo(f"No releases in {releases}; train one with `banquet train`.")
 
@@ -190,22 +195,30 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, An
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
+
+    from banquet.app.tables import show
 
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(title=title, title_justify="left", show_header=columns != FACT)
+    padding = (0, 1, 0, 0) if len(columns) > MANY_COLUMNS else (0, 1)
+    table = Table(title=title, title_justify="left", show_header=columns != FACT, padding=padding)
     for place, name in enumerate(columns):
         justify: Literal["left", "right"] = "right" if name in ("bytes", "items") else "left"
         table.add_column(name.replace("_", " "), overflow="fold", no_wrap=place == 0, justify=justify)
     for row in rows:
-        table.add_row(*(Text(_readable(row.get(name, ""))) for name in columns))
-    Console().print(table)
+        table.add_row(*(_readable(row.get(name, "")) for name in columns))
+    show(table)
 
 
 def _print_facts(title: str, facts: Mapping[str, Any]) -> None:
     print_table(title, [dict(zip(FACT, (name.replace("_", " "), value), strict=True)) for name, value in facts.items()])
+
+
+def _brief(row: dict[str, Any]) -> dict[str, Any]:
+    """What fits beside each other in 80 columns: UTC to the minute, and reasons are for the history."""
+    created = datetime.fromisoformat(row["created_at"]).astimezone(UTC)
+    last = row["last"].partition(":")[0]
+    return {**row, "archives": len(row["archives"]), "created_at": f"{created:%Y-%m-%d %H:%M}", "last": last}
 
 
 def _readable(value: object) -> str:

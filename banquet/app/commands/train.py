@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from banquet.releases.manifest import Manifest
     from banquet.training.schema_building import ServedFeatures
 
 
@@ -37,35 +38,56 @@ def train(
         Path, typer.Option(help="Folder of the releases; the new one is put in force unless one is being served.")
     ] = Path("var/releases"),
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with; by default one per core.")] = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="After measuring, train once more on everything, and put that in force.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Train the retrieval and ranking models, measure them beside their baselines and write a release.
 
     A dataset made by `banquet dataset build` also has what was served: ranking then learns which of the items shown were taken.
     """
-    from rich.console import Console
-
-    from banquet.releases import registry
+    from banquet.app.evaluation.after_training import evaluate_new
+    from banquet.app.evaluation.tables import evaluation_table, warnings_of
+    from banquet.app.tables import plain_console, show
+    from banquet.releases import evaluations, registry
     from banquet.releases.manifest import load
+    from banquet.training.progress import Progress
     from banquet.training.report import metrics_tables
+    from banquet.training.train import TrainingOrder
+    from banquet.training.train import refit as train_again
     from banquet.training.train import train as run
 
-    features = None if repo is None else _features_of(repo)
-    folder = run(data, out, preset, seed, threads, Console(stderr=as_json), served, features, models)
+    features, console = None if repo is None else _features_of(repo), plain_console(stderr=as_json)
+    order = TrainingOrder(data, out, preset, seed, threads, console, served, features, models)
+    measured = run(order)
+    evaluation = evaluate_new(data, out, measured.name, seed, Progress(console))
+    folder = measured
+    if refit:
+        folder = train_again(order, measured)
+        evaluations.write(out, folder.name, {**evaluation, "release": folder.name, "measured_on": measured.name})
     metrics = load(folder).metrics
     if as_json:
-        typer.echo(json.dumps({"release": folder.name, "folder": str(folder), "metrics": metrics}))
+        body = {"release": folder.name, "folder": str(folder), "metrics": metrics, "evaluation": evaluation}
+        typer.echo(json.dumps(body))
         return
-    console = Console()
-    for table in metrics_tables(metrics):
-        console.print(table)
+    warnings = [*left_out_of(load(folder)), *(f"warning: {warning}" for warning in warnings_of(evaluation))]
+    show(*metrics_tables(metrics), evaluation_table(evaluation, segments=False), *warnings)
+    if refit:
+        show(f"the numbers are of release {measured.name}; {folder.name} is the same, trained on everything")
     if registry.current(out) == folder.name:
-        console.print(f"release {folder.name} is in force in {out}")
+        show(f"release {folder.name} is in force in {out}; banquet release build makes its archives for TorchServe")
     else:
-        console.print(
-            f"release {folder.name} is in {out}; another is being served: banquet release build --release {folder.name},"
+        show(
+            f"release {folder.name} is in {out}; another is being served: banquet release build --release {folder.name},",
+            f"then banquet release canary {folder.name}",
         )
-        console.print(f"then banquet release canary {folder.name}")
+
+
+def left_out_of(manifest: Manifest) -> list[str]:
+    """A line for what the ranking model is left out of, if anything."""
+    questions = ", ".join(manifest.ranking_left_out)
+    return [f"ranking made these questions worse in validation and is left out of them: {questions}"] if questions else []
 
 
 def _features_of(repo: Path) -> ServedFeatures:

@@ -8,10 +8,13 @@ import numpy as np
 
 from banquet.core.candidates import Candidates
 from banquet.core.errors import StageFailed
+from banquet.core.questions import question_of
 from banquet.core.stages import Found, ModelJob
 from banquet.stages.user_rows import history_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from banquet.core.query import Query
     from banquet.core.stages import ModelClient
     from banquet.stages.filter_bits import FilterBits
@@ -19,15 +22,18 @@ if TYPE_CHECKING:
 
 
 class Cascade:
-    """As `Retrieval`, then ranked beside the same model: one hop instead of two."""
+    """As `Retrieval`, then ranked beside the same model: one hop instead of two. `left_out` is as `Ranking` has it."""
 
     name = "cascade"
 
-    def __init__(self, models: ModelClient, schema: FeatureSchema, limit: int, bits: FilterBits) -> None:
+    def __init__(
+        self, models: ModelClient, schema: FeatureSchema, limit: int, bits: FilterBits, left_out: Container[str] = ()
+    ) -> None:
         self._models = models
         self._schema = schema
         self._limit = limit
         self._bits = bits
+        self._left_out = left_out
 
     async def find(self, query: Query) -> Found:
         history = history_rows(query, self._schema.history_length)
@@ -46,7 +52,6 @@ class Cascade:
             arrays["allowed"] = allowed
         answer = await self._models.predict(ModelJob("cascade", query.catalogue.version, arrays), query.deadline.remaining_s())
         found = answer.arrays
-        candidates = Candidates.of(
-            self.name, found["rows"], found["scores"], ranking=found["ranking"], user_vector=found["user_vector"]
-        )
+        ranking = found["scores" if question_of(query) in self._left_out else "ranking"]
+        candidates = Candidates.of(self.name, found["rows"], found["scores"], ranking=ranking, user_vector=found["user_vector"])
         return Found(candidates, answer.run, ("defaults_used",) if query.user.found and user.missing else ())

@@ -8,9 +8,11 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from banquet.core.errors import BadData, BadSettings
+from banquet.core.loopback import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +38,13 @@ ARCHIVES = {
     "ml-100k": Archive("ml-100k.zip", "0e33842e24a9c977be4e0107933c0723"),
     "ml-1m": Archive("ml-1m.zip", "c4d9eecfca2ab87c1945afe126590906"),
 }
+
+
+class _RemoteProxies(urllib.request.ProxyHandler):
+    """The proxies of the environment, for hosts other than this machine."""
+
+    def proxy_open(self, req: urllib.request.Request, proxy: str, type: str) -> Any:  # noqa: A002 urllib's name
+        return None if is_loopback(urlsplit(req.full_url).hostname or "") else super().proxy_open(req, proxy, type)
 
 
 class _Interrupted(Exception):
@@ -97,7 +106,7 @@ def _fetch(url: str, part: Path, most_bytes: int, progress: Progress) -> None:
     start = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})  # noqa: S310 http(s), checked
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 see above
+        with urllib.request.build_opener(_RemoteProxies).open(request, timeout=TIMEOUT_S) as answer:
             if start and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
                 start = 0
             length = answer.headers.get("Content-Length")

@@ -12,7 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from banquet.training.models.retrieval import UNSEEN, ItemEncoder, ItemWidths
+from banquet.training.models.retrieval import UNSEEN, ItemEncoder, ItemWidths, bounded
+
+# Of both heads: an item unlike anything in training cannot overturn an order.
+MOST_LOG_ODDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class UserEncoder(nn.Module):
             for position, codes in enumerate(self.codes):
                 user = user + codes(categories[..., position])
         if self.numbers is not None and numbers is not None:
-            user = user + self.numbers(numbers)
+            user = user + self.numbers(bounded(numbers))
         return user
 
 
@@ -135,7 +138,7 @@ class Ranker(nn.Module):
         """Correction and like logit [B, C] of candidates [B, C, F]; user [B, 1 or C, U], history [B, L, F], mask as pooling's."""
         what = candidates[..., : self.shape.item_dim]
         pooled = self.pooling(history[..., : self.shape.item_dim], mask, what)
-        near = ((retrieval_scores - self.score_mean) / self.score_scale)[..., None]
+        near = bounded_scores(retrieval_scores, self.score_mean, self.score_scale)
         spread = user.expand(-1, candidates.shape[1], -1)
         start = torch.cat([spread, candidates, pooled, pooled * what, near], -1)
         crossed = start
@@ -144,9 +147,24 @@ class Ranker(nn.Module):
         deep = start
         for layer in self.deep:
             deep = self.dropout(functional.relu(layer(deep)))
-        logits = self.heads(torch.cat([crossed, deep], -1))
+        logits = bounded_log_odds(self.heads(torch.cat([crossed, deep], -1)))
         return logits[..., 0], logits[..., 1]
 
     def score(self, retrieval_scores: Tensor, correction: Tensor, like: Tensor) -> Tensor:
         joined: Tensor = retrieval_scores + self.click_weight * correction + self.like_weight * functional.logsigmoid(like)
         return joined
+
+
+def item_features(vectors: Tensor, activity: Tensor) -> Tensor:
+    """What an item is [..., S] and how it fares [..., A] -> its features [..., S + A] as a candidate."""
+    return torch.cat([vectors, bounded(activity)], -1)
+
+
+def bounded_scores(scores: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    """Retrieval scores [...] as an input [..., 1], in standard deviations from the mean of good candidates."""
+    return bounded((scores - mean) / scale)[..., None]
+
+
+def bounded_log_odds(logits: Tensor) -> Tensor:
+    """Smoothly within `MOST_LOG_ODDS` of 0."""
+    return MOST_LOG_ODDS * torch.tanh(logits / MOST_LOG_ODDS)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 # Added to the attention of what must not be seen; finite, so that a row without any history stays finite too.
 UNSEEN = -1e9
+# Scaled numbers count up to so many standard deviations from their mean, so that no outlier decides alone.
+MOST_DEVIATION = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class ItemEncoder(nn.Module):
         if self.lists is not None and lists is not None:
             vectors = vectors + self.lists(lists)
         if self.numbers is not None and numbers is not None:
-            vectors = vectors + self.numbers(numbers)
+            vectors = vectors + self.numbers(bounded(numbers))
         return vectors
 
 
@@ -139,6 +141,11 @@ class Retrieval(nn.Module):
         super().__init__()
         self.items = items
         self.history = history
+
+
+def bounded(numbers: Tensor) -> Tensor:
+    """Numbers in standard deviations from their mean, each within `MOST_DEVIATION`."""
+    return numbers.clamp(-MOST_DEVIATION, MOST_DEVIATION)
 
 
 def pad_mask(rows: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from banquet.training.models.ranking import bounded_log_odds, bounded_scores
 from banquet.training.models.retrieval import UNSEEN
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class ServedRanker(nn.Module):
             deep = functional.relu(layer(deep))
         crossed = start if gate is None else start * gate
         logits = torch.addmm(functional.linear(crossed, self.heads_of_crossed), deep, self.heads_of_deep.T)
-        correction, like = logits.unbind(1)
+        correction, like = bounded_log_odds(logits).unbind(1)
         return correction.reshape(retrieval_scores.shape), like.reshape(retrieval_scores.shape)
 
     def _start(self, user: Tensor, history: Tensor, mask: Tensor, candidates: Tensor, retrieval_scores: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ class ServedRanker(nn.Module):
             keys = torch.cat([functional.linear(had, self.keys), had.new_zeros(*had.shape[:2], self.activity), unseen], -1)
             weights = torch.softmax(candidates @ keys.transpose(1, 2), -1)
             pooled = weights @ (had * mask.amax(1)[:, None, None])
-        near = ((retrieval_scores - self.score_mean) / self.score_scale)[..., None]
+        near = bounded_scores(retrieval_scores, self.score_mean, self.score_scale)
         product = pooled * candidates[..., : self.item_dim]
         return torch.cat([user[:, None].expand(-1, candidates.shape[1], -1), pooled, product, near, candidates], -1)
 

@@ -26,6 +26,7 @@ from banquet.training.optimize.speed import ROUNDS, graph_bytes, program_bytes, 
 from banquet.training.optimize.teacher import Teacher
 from banquet.training.presets import preset_named
 from banquet.training.progress import Progress
+from banquet.training.questions import Questions
 from banquet.training.split import split_by_time
 from banquet.training.train import write_models
 from banquet.training.train_ranking import RankingTrainer
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from rich.console import Console
+    from rich.console import Console  # noqa: TID251 - as a type
 
     from banquet.training.models.ranking import Ranker
     from banquet.training.models.retrieval import Retrieval
@@ -88,7 +89,8 @@ class Workshop:
         progress.begin("quality", len(models))
         found = []
         for retrieval, ranker in models:
-            found.append(quality(self._cascade(retrieval, ranker), self.material.split, self.seed))
+            cascade = self._cascade(retrieval, ranker)
+            found.append(quality(cascade, self._questions(cascade.scorer), self.seed))
             progress.advance()
         return found
 
@@ -101,9 +103,13 @@ class Workshop:
         return RankingTrainer(cascade.moments, self.material.split, cascade.scorer, taught, rng, teacher=Teacher(cascade))
 
     def _cascade(self, retrieval: Retrieval, ranker: Ranker) -> Cascade:
-        material, preset = self.material, preset_named(self.original.manifest.preset)
+        material = self.material
         scorer = Scorer(material.log, material.items, retrieval, material.schema.history_length)
-        return Cascade(material.moments(), scorer, ranker, preset.ranking.pool)
+        return Cascade(material.moments(), scorer, ranker)
+
+    def _questions(self, scorer: Scorer) -> Questions:
+        material, preset = self.material, preset_named(self.original.manifest.preset)
+        return Questions(material.log, material.split, scorer, material.items, preset.ranking.pool)
 
 
 def optimize(
@@ -154,6 +160,7 @@ def optimize(
             preset=original.manifest.preset,
             seed=seed,
             made_from={"release": original.manifest.version, **wanted.steps()},
+            ranking_left_out=original.manifest.ranking_left_out,
         )
         return registry.add(release_root, folder)
 

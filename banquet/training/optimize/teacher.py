@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from banquet.training.candidates import Contest
     from banquet.training.cascade import Cascade
 
     Ints = NDArray[np.int64]
@@ -29,11 +30,11 @@ class Teacher:
 
     cascade: Cascade
 
-    def click_loss(self, targets: Ints, rows: Ints, retrieval: Tensor, correction: Tensor, worth: Tensor) -> Tensor:
+    def click_loss(self, targets: Ints, met: Contest, correction: Tensor) -> Tensor:
         """Cross-entropy [B, C] between which item the teacher and which the student (its `correction`) expects to be taken."""
         with torch.no_grad():
-            taught, _ = self.cascade.logits(targets, rows, retrieval)
-        expected, learned = ((retrieval + logits + worth).clamp(min=HIDDEN) for logits in (taught, correction))
+            taught, _ = self.cascade.logits(targets, met.rows, met.retrieval)
+        expected, learned = ((met.retrieval + logits + met.log_weight).clamp(min=HIDDEN) for logits in (taught, correction))
         return functional.cross_entropy(learned, torch.softmax(expected, -1))
 
     def like_loss(self, before: Ints, targets: Ints, mask: Tensor, next_scores: Tensor, due: Tensor, like: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from banquet.training.candidates import click_targets
-from banquet.training.cascade import metrics_of, nearest
 from banquet.training.course import FinishedRanking
 from banquet.training.evaluate import in_batches
 from banquet.training.graphs import item_example, ranking_example
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from banquet.training.moments import Moments
     from banquet.training.own.model_file import ModelFile
     from banquet.training.own.ranking_data import RankingBatch
+    from banquet.training.questions import Asked
     from banquet.training.served.slates import Slates
     from banquet.training.train_retrieval import Scorer
 
@@ -51,19 +51,18 @@ def own_ranking(course: Course, file: ModelFile, retrieval: FinishedRetrieval) -
     _check_scores(ranker)
     exported = items.export(course.folder, material.schema) + ranker.export(course.folder, material.schema)
     course.progress.advance()
-    ranking = OwnRanking(moments, retrieval.scorer, items.module, ranker.module, course.preset.ranking.pool)
+    ranking = OwnRanking(moments, retrieval.scorer, items.module, ranker.module)
     return FinishedRanking(ranking, ranking.of_slates, exported)
 
 
 @dataclass(frozen=True)
 class OwnRanking:
-    """Somebody's modules as `course.Ranking`. `pool` is how many candidates retrieval hands on."""
+    """Somebody's modules as `course.Ranking`."""
 
     moments: Moments
     scorer: Scorer
     items: nn.Module
     ranker: nn.Module
-    pool: int
 
     @property
     def tells_likes(self) -> bool:
@@ -78,10 +77,11 @@ class OwnRanking:
         scores = np.concatenate(served)
         return scores, scores
 
-    def metrics(self, targets: Ints) -> dict[str, float]:
-        log = self.moments.log
-        pools = nearest(log, self.scorer, targets, self.pool)
-        return metrics_of(log, ((batch, rows, self._of_pool(batch, rows, scores)) for batch, rows, scores in pools))
+    def of_asked(self, asked: Asked) -> Tensor:
+        """Served scores [B, C]; of what is no candidate -inf."""
+        hidden, known = torch.isinf(asked.retrieval), asked.before_ranking.masked_fill(torch.isinf(asked.retrieval), 0.0)
+        batch = batch_at(self.moments, asked.targets, asked.rows, known, known=asked.known)
+        return self._scores(batch).masked_fill(hidden, -torch.inf)
 
     def of_slates(self, slates: Slates) -> tuple[Tensor, Tensor]:
         """Retrieval scores and served scores [S, K], -inf where there is no item."""
@@ -95,12 +95,6 @@ class OwnRanking:
 
     def weights(self) -> dict[str, float]:
         return {}
-
-    def _of_pool(self, targets: Ints, rows: Ints, retrieval: Tensor) -> Tensor:
-        """Scores [B, C]; what retrieval must not find stays at -inf."""
-        hidden = torch.isinf(retrieval)
-        batch = batch_at(self.moments, targets, rows, retrieval.masked_fill(hidden, 0.0))
-        return self._scores(batch).masked_fill(hidden, -torch.inf)
 
     def _scores(self, batch: RankingBatch) -> Tensor:
         with torch.no_grad():

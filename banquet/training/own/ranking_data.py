@@ -10,9 +10,10 @@ import torch
 from torch.nn import functional
 
 from banquet.core.errors import BadModels
-from banquet.training.candidates import click_targets, contest
+from banquet.training.candidates import Sampler, click_targets
 from banquet.training.own.calling import asked, call, call_each
 from banquet.training.own.retrieval_data import RetrievalData
+from banquet.training.windows import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-# Of the other candidates, the share that are retrieval's very nearest; the rest stands for the rest of its pool.
-NEAREST_SHARE = 0.6
+# Of the other candidates, the share that are retrieval's very nearest.
+NEAREST_SHARE = 0.5
+# And the share from beyond retrieval's pool, where there is anything, so that a ranker also orders what retrieval would not have
+# found. What is left stands for the rest of the pool.
+FAR_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -102,30 +106,46 @@ class RankingData(RetrievalData):
         return sum(feature.kind == "number" for feature in self.schema.user)
 
     def examples(self, rng: np.random.Generator, size: int, candidates: int = 64) -> Iterator[Example]:
-        """One epoch, in batches of about `size`: what each user took, among others of retrieval's best `pool`."""
-        log = self._moments.log
-        targets = click_targets(log, self._split, rng)
+        """One epoch, in batches of about `size`: what each user took, among retrieval's nearest and samples of all others."""
+        moments = self._moments
+        targets = click_targets(moments.log, self._split, rng)
         nearest = max(1, round(NEAREST_SHARE * (candidates - 1)))
+        far = round(FAR_SHARE * (candidates - 1)) if moments.log.n_items > self._pool + 1 else 0
+        sampler = Sampler(
+            moments.log,
+            self._split,
+            self._scorer,
+            moments.items,
+            nearest=nearest,
+            sampled=max(1, candidates - 1 - nearest - far),
+            far=far,
+            pool=self._pool,
+            rng=rng,
+        )
         for part in np.array_split(targets, max(1, round(len(targets) / size))):
-            met = contest(log, self._scorer, part, nearest=nearest, sampled=candidates - 1 - nearest, pool=self._pool, rng=rng)
+            met = sampler.contest(part)
             nobody = torch.isinf(met.retrieval)
-            batch = batch_at(self._moments, part, met.rows, met.retrieval.masked_fill(nobody, 0.0))
+            batch = batch_at(moments, part, met.rows, met.retrieval.masked_fill(nobody, 0.0))
             yield Example(
                 **{name: getattr(batch, name) for name in RankingBatch.__dataclass_fields__},
-                worth=met.worth.expand_as(nobody).masked_fill(nobody, -torch.inf),
-                ratings=torch.from_numpy(log.values[part]),
+                worth=met.log_weight.masked_fill(nobody, -torch.inf),
+                ratings=torch.from_numpy(moments.log.values[part]),
             )
 
 
-def batch_at(moments: Moments, targets: Ints, rows: Ints, retrieval: Tensor) -> RankingBatch:
-    """Item rows [B, C] with their retrieval scores, at targets [B]: positions in the log, each just before its event."""
+def batch_at(moments: Moments, targets: Ints, rows: Ints, retrieval: Tensor, *, known: bool = True) -> RankingBatch:
+    """Item rows [B, C] with their retrieval scores, at targets [B]: positions in the log, each just before its event.
+
+    Nothing is known of users who are not `known`: no history and no features.
+    """
     when = moments.log.moments[targets][:, None]
-    categories, numbers = moments.user_inputs(targets)
+    categories, numbers = moments.user_inputs(targets, profile=np.full(targets.shape, known), activity=known)
+    history = moments.history_rows(targets)
     user = {"user_categories": categories, "user_numbers": numbers}
     return batch_of(
         moments,
         {name: part for name, part in user.items() if part is not None},
-        moments.history_rows(targets),
+        history if known else np.full((len(targets), 1), NOTHING),
         rows,
         when,
         retrieval,

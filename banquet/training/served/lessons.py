@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from banquet.training.blend import Lists
 from banquet.training.evaluate import in_batches
+from banquet.training.models.ranking import item_features
 from banquet.training.served.slates import MOST_SHOWN
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def slate_logits(moments: Moments, scorer: Scorer, model: Ranker, slates: Slates
         user.expand(len(slates), 1, -1),
         moments.items.vectors(model.items, history),
         (history >= 0).to(torch.float32)[:, None, :],
-        torch.cat([moments.items.vectors(model.items, items), activity], -1),
+        item_features(moments.items.vectors(model.items, items), activity),
         retrieval,
     )
     return retrieval.masked_fill(items < 0, -torch.inf), correction, like

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from banquet_client.errors import InvalidRequest
+from banquet_client.loopback import channel_options
 from banquet_client.retries import Attempts, Backoff
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Connection:
         self.address = address
         self.credentials = tls.credentials() if tls else None
         name = (("grpc.ssl_target_name_override", tls.server_name),) if tls and tls.server_name else ()
-        self.options: tuple[tuple[str, str | int], ...] = (*CHANNEL_OPTIONS, *name)
+        self.options: tuple[tuple[str, str | int], ...] = (*CHANNEL_OPTIONS, *channel_options(address), *name)
         self.metadata = tuple((key.lower(), value) for key, value in (metadata or {}).items())
         self._timeout_s = _positive(timeout_s)
         self._backoff = backoff

@@ -36,6 +36,8 @@ class FakeGateway(
         self.fail_when: Callable[[], Failure | None] = lambda: None
         self.delay_s = 0.0
         self.ready = True
+        self.attributes: dict[str, str] = {}
+        self.named = "abc"
         self.events: dict[str, feedback_pb2.Event] = {}
         self._stopped = threading.Event()
         self._server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
@@ -83,7 +85,7 @@ class FakeGateway(
             ready=self.ready,
             parts=[operations_pb2.PartStatus(part="torchserve", ready=self.ready, detail="" if self.ready else "no worker")],
             release=operations_pb2.ReleaseStatus(
-                version="abc", models=[operations_pb2.ModelStatus(model="ranking", backend="onnxruntime", ready=True)]
+                version=self.named, models=[operations_pb2.ModelStatus(model="ranking", backend="onnxruntime", ready=True)]
             ),
             catalogue=operations_pb2.CatalogueStatus(version="c1", items=3, age_s=5, columns=["genres", "available"]),
             placements=[
@@ -124,13 +126,13 @@ class FakeGateway(
         return {"recorded": len(new), "duplicates": len(events) - len(new)}
 
     def _item(self, item: str, score: float, *, explain: bool) -> pb.ScoredItem:
-        attributes = {"title": TITLES[item], "genres": "Crime"} if item in TITLES else {}
+        attributes = {"title": TITLES[item], "genres": "Crime", **self.attributes} if item in TITLES else {}
         explanation = pb.Explanation(source_score=0.25, ranking_score=score, attributes=attributes)
         return pb.ScoredItem(item_id=item, score=score, source="retrieval", explanation=explanation if explain else None)
 
     def _info(self) -> pb.AnswerInfo:
         return pb.AnswerInfo(
-            release="abc",
+            release=self.named,
             catalogue_version="c1",
             catalogue_age_s=5,
             degradations=[pb.Degradation(stage="similar", reason="unavailable")],

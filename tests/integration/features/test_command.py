@@ -37,6 +37,13 @@ def test_a_catalogue_can_be_built_and_looked_at(sqlite: World) -> None:
     assert "genres" in run(sqlite, "status")
 
 
+def test_users_are_shown_as_they_are(sqlite: World) -> None:
+    """A user's id and features are no markup, and numbers have no digits that were never stored."""
+    run(sqlite, "build-catalogue")
+    assert "[/u1]: unknown" in run(sqlite, "user", "[/u1]")
+    assert "0 items " in run(sqlite, "user", "[/u1]")
+
+
 def test_a_folder_that_is_no_repo_is_named(tmp_path: Path) -> None:
     """The command line turns this into one line and exit code 2."""
     with pytest.raises(BadSettings, match=r"feature_store\.yaml does not exist"):

@@ -10,13 +10,13 @@ from banquet.releases.manifest import verify
 from banquet.training.datasets.dataset import Dataset
 from banquet.training.report import metrics_tables
 from banquet.training.served.slates import read_slates
-from banquet.training.train import train
+from banquet.training.train import TrainingOrder, train
 from banquet.wire.schema import Feature, FeatureSchema
 
 
 @pytest.fixture(scope="module")
 def metrics(trainset, tmp_path_factory):
-    release = train(trainset[0], tmp_path_factory.mktemp("releases"), preset="quick", seed=7, threads=1)
+    release = train(TrainingOrder(trainset[0], tmp_path_factory.mktemp("releases"), threads=1))
     return verify(release).metrics
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from banquet.training.datasets.synthetic import synthesize
-from banquet.training.train import train
+from banquet.training.train import TrainingOrder, train
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,4 +22,4 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def release(data, tmp_path_factory) -> Path:
-    return train(data, tmp_path_factory.mktemp("releases"), preset="quick", seed=7, threads=1)
+    return train(TrainingOrder(data, tmp_path_factory.mktemp("releases"), threads=1))

@@ -18,7 +18,7 @@ from banquet.training.activity import read_log
 from banquet.training.columns import item_columns
 from banquet.training.datasets.dataset import Dataset
 from banquet.training.datasets.synthetic import synthesize
-from banquet.training.train import train
+from banquet.training.train import TrainingOrder, train
 from banquet.wire.catalogue_file import read_catalogue, write_catalogue
 from banquet.wire.tensors import pack, unpack
 from handlers.cascade import CascadeHandler
@@ -36,7 +36,7 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def release(data, tmp_path_factory) -> Path:
-    return train(data, tmp_path_factory.mktemp("releases"), threads=1, models=EXAMPLE)
+    return train(TrainingOrder(data, tmp_path_factory.mktemp("releases"), threads=1, models=EXAMPLE))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from banquet.releases import registry
 from banquet.releases.manifest import verify
 from banquet.training.datasets.dataset import Dataset
 from banquet.training.datasets.synthetic import synthesize
-from banquet.training.train import train
+from banquet.training.train import TrainingOrder, train
 from banquet.wire.tensors import unpack
 from bench.ranking_sides import TRAINED, Question, sides
 from handlers.release_files import ReleaseFiles
@@ -91,7 +91,7 @@ def test_metrics_are_json_beside_their_baselines(manifest) -> None:
 def test_an_unknown_preset_names_those_there_are(data, tmp_path) -> None:
     """Before anything is read or written."""
     with pytest.raises(BadSettings, match="quick, full"):
-        train(data, tmp_path, preset="fast")
+        train(TrainingOrder(data, tmp_path, preset="fast"))
     assert not list(tmp_path.iterdir())
 
 
@@ -99,5 +99,5 @@ def test_too_little_data_says_how_much_is_needed(tmp_path) -> None:
     """Nobody with enough interactions to hold any back: an error before any training, and no release."""
     synthesize(users=50, items=40, events=50, seed=1).write(tmp_path / "data")
     with pytest.raises(BadData, match="at least 4 interactions"):
-        train(tmp_path / "data", tmp_path / "releases")
+        train(TrainingOrder(tmp_path / "data", tmp_path / "releases"))
     assert not (tmp_path / "releases").exists()

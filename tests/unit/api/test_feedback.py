@@ -10,23 +10,32 @@ import pytest
 
 from banquet.api.admission import Admission
 from banquet.api.feedback import Feedback
+from banquet.api.limits import MIN_PING_INTERVAL_MS, SERVER_OPTIONS
 from banquet.api.status import Guard, Methods
 from banquet.feedback.event_log import FileEventLog
 from banquet.feedback.events import decode
 from banquet.v1 import feedback_pb2 as pb
 from banquet.v1 import feedback_pb2_grpc as rpc
 
+KEEPALIVE_MS = MIN_PING_INTERVAL_MS + 100
+KEEPALIVE = (
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Otherwise a client holds its pings back.
+    ("grpc.http2.max_pings_without_data", 0),
+)
+
 
 @pytest.fixture
 async def stub(tmp_path: Path) -> AsyncIterator[rpc.FeedbackServiceStub]:
     log = FileEventLog(tmp_path)
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     rpc.add_FeedbackServiceServicer_to_server(
         Feedback(log), Methods(server, Guard(Admission(8, "calls"), Admission(1, "streams")))
     )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=KEEPALIVE) as channel:
         yield rpc.FeedbackServiceStub(channel)
     await server.stop(None)
     await log.close()
@@ -138,3 +147,25 @@ async def test_an_idle_stream_takes_no_call_its_place_and_streams_are_bounded(st
     for number in range(10):
         assert (await stub.RecordEvents(pb.RecordEventsRequest(events=[make_event(event_id=f"c{number}")]))).recorded == 1
     stream.cancel()
+
+
+async def test_a_stream_with_keepalive_may_be_idle(stub: rpc.FeedbackServiceStub) -> None:
+    """Pings in a row without data between them end no stream."""
+    stream = stub.StreamEvents()
+    for event_id, pause_s in (("e1", 6 * KEEPALIVE_MS / 1e3), ("e2", 0)):
+        await stream.write(pb.StreamEventsRequest(events=[make_event(event_id=event_id)]))
+        assert (await stream.read()).recorded == 1
+        await asyncio.sleep(pause_s)
+    await stream.done_writing()
+
+
+async def test_a_connection_with_keepalive_may_have_no_calls() -> None:
+    """Pings between calls end no connection."""
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=KEEPALIVE) as channel:
+        await channel.channel_ready()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(channel.wait_for_state_change(grpc.ChannelConnectivity.READY), 6 * KEEPALIVE_MS / 1e3)
+    await server.stop(None)

@@ -1,11 +1,13 @@
-"""The ports of `banquet up`."""
+"""The ports of `banquet up`, and how it learns that its gateway is ready."""
 
+import asyncio
 import socket
 
 import pytest
 
-from banquet.app.up import _held_port
+from banquet.app.up import _held_port, _tell_when_ready
 from banquet.core.errors import BadSettings
+from tests.contract.client.gateway import FakeGateway
 
 
 def test_a_port_whose_server_has_just_ended_can_be_held() -> None:
@@ -26,3 +28,12 @@ def test_a_port_that_is_served_is_refused() -> None:
         port = server.getsockname()[1]
         with pytest.raises(BadSettings, match=f"port {port} on 127.0.0.1: .*choose another"), _held_port("127.0.0.1", port):
             pass
+
+
+async def test_its_own_gateway_is_asked_directly(proxy) -> None:
+    """Whatever proxies the environment names: they would never say that it is ready."""
+    ready: list[str] = []
+    with FakeGateway() as gateway:
+        await asyncio.wait_for(_tell_when_ready(gateway.address, ready.append), 5)
+    assert ready == [gateway.address]
+    assert proxy.asked == []

@@ -32,6 +32,22 @@ def test_candidates_are_scored_as_the_model_would(serve, catalogue, catalogue_di
         assert np.isnan(arrays["scores"][place][len(scores) :]).all()
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "eager"])
+def test_candidates_from_anywhere_are_scored_with_the_users_vector(serve, catalogue, catalogue_dir, backend):
+    """A caller's own list needs no retrieval before it: the history is encoded on the way, and both scores come back."""
+    reference = Reference(catalogue_dir, catalogue, ITEMS)
+    queries = some_queries(12, N)
+    job = ranking_job(queries, np.zeros((12, 16)))
+    del job["user_vector"]
+    arrays, metadata = serve("ranking", catalogue, BANQUET_BACKEND=backend)(job)
+    assert "error" not in metadata
+    for place, query in enumerate(queries):
+        scores = reference.ranking(query["history"], query["user_categories"], query["user_numbers"], query["rows"])
+        np.testing.assert_allclose(arrays["scores"][place][: len(scores)], scores, atol=1e-4)
+        retrieval = reference.affinity(query["history"])[query["rows"]]
+        np.testing.assert_allclose(arrays["retrieval"][place][: len(scores)], retrieval, atol=1e-4)
+
+
 def test_a_batch_scores_as_its_queries_would_alone(serve, catalogue):
     """Longer histories and candidate lists in the same job change nothing."""
     served = serve("ranking", catalogue)

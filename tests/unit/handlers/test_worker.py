@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -9,6 +10,7 @@ import sys
 import pytest
 import torch
 
+from banquet.wire.manifest_file import BadManifest
 from handlers.engines.choice import choose
 from handlers.engines.engine import EngineFailed
 from handlers.own_code import ForeignCode, check_own_code
@@ -34,6 +36,23 @@ def test_a_required_backend_that_is_unknown_stops_the_worker(serve):
     """A worker never serves on another engine than the one required."""
     with pytest.raises(EngineFailed, match="BANQUET_BACKEND='tensorflow'"):
         serve("retrieval", BANQUET_BACKEND="tensorflow")
+
+
+def test_a_damaged_archive_is_named_by_itself(serve, tmp_path, model_dir):
+    """The folder that TorchServe unpacked it into is gone when somebody reads of it: archive and member are named instead."""
+    unpacked = tmp_path / "0123abcd"
+    shutil.copytree((model_dir / "release").resolve(), unpacked / "release")
+    (unpacked / "MAR-INF").mkdir()
+    named = {"modelName": "ranking", "modelVersion": "103b0a16f3aa"}
+    (unpacked / "MAR-INF/MANIFEST.json").write_text(json.dumps({"model": named}))
+    (unpacked / "release/graphs/ranker.onnx").unlink()
+    with pytest.raises(BadManifest) as caught:
+        serve("ranking", folder=unpacked)
+    assert str(caught.value).startswith("ranking-103b0a16f3aa.mar: release/graphs/ranker.onnx: missing")
+    assert str(tmp_path) not in str(caught.value)
+    (unpacked / "MAR-INF/MANIFEST.json").write_text("[]")
+    with pytest.raises(BadManifest, match=r"release/graphs/ranker\.onnx: missing"):
+        serve("ranking", folder=unpacked)
 
 
 @pytest.mark.parametrize("model", HANDLERS)

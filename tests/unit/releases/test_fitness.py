@@ -7,10 +7,11 @@ import shutil
 import pytest
 
 from banquet.core.errors import BadRelease
+from banquet.releases import registry, rollout_file
 from banquet.releases.archive import build
-from banquet.releases.fitness import check_files, check_schema
+from banquet.releases.fitness import build_hint, check_files, check_schema
 from banquet.wire.catalogue_file import read_catalogue
-from tests.release_factory import make_catalogue
+from tests.release_factory import make_catalogue, make_release
 
 
 @pytest.fixture
@@ -59,3 +60,38 @@ def test_a_schema_that_does_not_fit_is_named_by_its_feature(release, tmp_path):
     del columns["year"]
     with pytest.raises(BadRelease, match=rf"does not fit catalogue {version}: feature 'year'"):
         check_schema(release, columns, version)
+
+
+def test_a_release_without_archives_is_named_with_the_command_that_makes_them(release, tmp_path):
+    """As after `banquet train`; one archive that is missing is as bad as all."""
+    store = tmp_path / "store"
+    hint = build_hint(release.parent, store)
+    assert f"banquet release build --release {release.name}" in hint
+    assert "canary" not in hint
+    build(release, store)
+    assert build_hint(release.parent, store) == ""
+    (store / f"ranking-{release.name}.mar").unlink()
+    assert release.name in build_hint(release.parent, store)
+
+
+def test_a_newer_release_than_the_stable_one_is_named_with_what_comes_next(release, tmp_path):
+    """Training went on while another release served: it has to be built and tried."""
+    make_release(release.parent, seed=1)
+    stable, newest = registry.versions(release.parent)
+    rollout_file.change(release.parent, "train", stable, lambda state: state.put_in_force(stable))
+    build(release.parent / stable, tmp_path / "store")
+    hint = build_hint(release.parent, tmp_path / "store")
+    assert f"banquet release build --release {newest}, then banquet release canary {newest}" in hint
+    assert stable in hint
+
+
+def test_older_releases_may_have_lost_their_archives(release, tmp_path):
+    """They take room, and nobody wants to serve them."""
+    make_release(release.parent, seed=1)
+    build(release.parent / registry.versions(release.parent)[-1], tmp_path / "store")
+    assert build_hint(release.parent, tmp_path / "store") == ""
+
+
+def test_without_releases_there_is_nothing_to_build(tmp_path):
+    """Another message says to train."""
+    assert build_hint(tmp_path / "none", tmp_path / "store") == ""

@@ -11,6 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from banquet.app.cli import app
+from banquet.releases import rollout_file
 
 
 @pytest.fixture
@@ -59,11 +60,27 @@ def test_a_release_is_verified_with_its_archives(run, tmp_path, release):
 
 
 def test_releases_are_listed(run, release):
-    """The one in force is marked, its archives are named."""
+    """The one in force is marked, its archives are named; without them, the command that makes them."""
+    assert f"banquet release build --release {release.name}" in run("list")
     run("build")
     (one,) = json.loads(run("list", "--json"))["releases"]
     assert (one["version"], one["in_force"], one["archives"]) == (release.name, True, ["cascade", "ranking", "retrieval"])
     assert release.name in run("list")
+    assert "release build" not in run("list")
+
+
+def test_the_list_can_be_read_in_a_narrow_terminal(run, release, monkeypatch):
+    """A long reason is for the history: words and dates stay whole beside it."""
+    monkeypatch.setenv("COLUMNS", "80")
+    why = "its click-through rate was lower than that of the stable release for an hour, by chance one in a million"
+    rollout_file.change(release.parent, "rollback", release.name, lambda state: state.deploy("103b0a16f3aa0"), why=why)
+    shown = run("list")
+    assert all(
+        word in shown
+        for word in (release.name, "rollback", "stable", json.loads(run("list", "--json"))["releases"][0]["created_at"][:10])
+    )
+    assert "click-through" not in shown
+    assert "click-through" in json.loads(run("list", "--json"))["releases"][0]["last"]
 
 
 def test_an_unknown_release_ends_with_code_2(run):

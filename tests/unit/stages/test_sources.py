@@ -81,6 +81,14 @@ async def test_cascade_brings_ranking_scores_and_reports_defaults() -> None:
     assert found.notes == ("defaults_used",)
 
 
+async def test_cascade_keeps_retrievals_order_where_ranking_is_left_out() -> None:
+    """Of that question alone."""
+    filtered = make_query(filters=(AttributeFilter("genres", ("Drama",)),)).with_user(KNOWN)
+    cascade = Cascade(FakeModels(), SCHEMA, limit=3, bits=FilterBits(), left_out=("filtered",))
+    assert (await cascade.find(filtered)).candidates.ranking.tolist() == [0, -1, -2]
+    assert (await cascade.find(make_query().with_user(KNOWN))).candidates.ranking.tolist() == [0, 1, 2]
+
+
 async def test_similar_finds_the_nearest_available_items() -> None:
     """By cosine, without the item itself and without withdrawn ones."""
     angles = np.linspace(0, 1, 10)

@@ -1,7 +1,7 @@
 import torch
 
-from banquet.training.models.ranking import Ranker, RankerShape
-from banquet.training.models.retrieval import ItemWidths
+from banquet.training.models.ranking import MOST_LOG_ODDS, Ranker, RankerShape, item_features
+from banquet.training.models.retrieval import MOST_DEVIATION, ItemWidths
 
 S, A, U = 8, 2, 6
 
@@ -85,3 +85,16 @@ def test_both_heads_join_the_served_score() -> None:
     assert model.score(scores, correction, like)[0].argmax() == 0
     model.click_weight.fill_(0.0)
     torch.testing.assert_close(model.score(scores, correction, like), scores)
+
+
+def test_no_item_can_overturn_an_order_beyond_its_bounds() -> None:
+    """However far a retrieval score or a counter lies from anything in training, both heads stay within their log-odds."""
+    given = inputs()
+    given["candidates"] = item_features(torch.randn(2, 3, S), torch.full((2, 3, A), 1e6))
+    given["retrieval_scores"] = torch.full((2, 3), -1e4)
+    model = ranker()
+    torch.nn.init.normal_(model.heads.weight, std=50.0)
+    for log_odds in model(**given):
+        assert (log_odds.abs() <= MOST_LOG_ODDS).all()
+    just_beyond = {**given, "retrieval_scores": torch.full((2, 3), -MOST_DEVIATION)}
+    torch.testing.assert_close(model(**given), model(**just_beyond))

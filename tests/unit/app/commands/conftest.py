@@ -26,7 +26,8 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
 def run() -> Run:
     """Runs `banquet` with the arguments, on a wide and colourless terminal."""
 
-    def banquet(*arguments: str) -> Result:
-        return CliRunner().invoke(app, list(arguments), env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
+    def banquet(*arguments: str, columns: int = 200) -> Result:
+        plain = {"COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "dumb"}
+        return CliRunner().invoke(app, list(arguments), env={**os.environ, **plain})
 
     return banquet

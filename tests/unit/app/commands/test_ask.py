@@ -24,11 +24,28 @@ def test_recommend_passes_on_what_it_was_told(run, gateway):
     assert {f.attribute: list(f.values) for f in request.filters} == {"genres": ["Comedy", "Drama"], "decade": ["1990"]}
 
 
-def test_explain_adds_scores_and_attributes(run, gateway):
-    """With --explain, the table says why."""
+def test_explain_adds_a_line_per_item(run, gateway):
+    """Below the table, by place: scores and the attributes that have values."""
+    gateway.attributes = {"rating": "4.6", "clicks_1h": ""}
     result = run("similar", "--item", "i1", "--explain")
-    assert "ranking score" in result.stdout
-    assert "genres=Crime" in result.stdout
+    assert "1 i2: source score 0.2500, ranking score 0.5000, genres=Crime, rating=4.6" in result.stdout
+    assert "clicks_1h" not in result.stdout
+
+
+def test_explanations_fit_a_narrow_terminal(run, gateway):
+    """Whatever the number of attributes, lines end at 80 columns and no value is lost or broken into a column."""
+    gateway.attributes = {f"attribute_number_{number}": f"value {number}" for number in range(40)}
+    for words in (["recommend", "--user", "u7"], ["rank", "--user", "u7", "--items", "i1,i2"], ["similar", "--item", "i1"]):
+        shown = run(*words, "--explain", columns=80).stdout
+        assert all(len(line) <= 80 for line in shown.splitlines())
+        told = " ".join(shown.split())
+        assert all(f"attribute_number_{number}=value {number}" in told for number in range(40))
+        assert shown.count("\n") < 80
+
+
+def test_items_without_an_explanation_say_so(run, gateway):
+    """An item that the catalogue does not know has scores alone; the place and the id stand there all the same."""
+    assert "1 unknown: source score 0.2500" in run("rank", "--user", "u7", "--items", "unknown", "--explain").stdout
 
 
 def test_json_is_one_object_without_explanations(run, gateway):
@@ -87,6 +104,7 @@ def test_a_gateway_that_is_not_there_is_one_line_and_exit_code_1(run):
     result = run("status", "--address", "127.0.0.1:1", "--timeout-ms", "100")
     assert result.exit_code == 1
     assert result.stderr.startswith("error: 127.0.0.1:1 is unavailable")
+    assert "start it with `banquet up`" in result.stderr
     assert result.stderr.count("\n") == 1
 
 

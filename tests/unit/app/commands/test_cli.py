@@ -4,6 +4,10 @@ import subprocess
 import sys
 
 import pytest
+import typer
+from typer.core import TyperGroup
+
+from banquet.app.cli import app
 
 
 @pytest.mark.parametrize(
@@ -46,6 +50,24 @@ def test_help_lists_the_verbs_and_the_exit_codes(run):
         "Exit codes",
     ):
         assert text in result.stdout
+
+
+def commands(group: TyperGroup, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Every command and every group, as typed."""
+    found = [words]
+    for name, command in group.commands.items():
+        inner = (*words, name)
+        found += commands(command, inner) if isinstance(command, TyperGroup) else [inner]
+    return found
+
+
+@pytest.mark.parametrize("words", commands(typer.main.get_command(app)), ids=" ".join)
+def test_help_fits_a_narrow_terminal(run, words):
+    """Nothing is cut off at 80 columns."""
+    shown = run(*words, "--help", columns=80)
+    assert shown.exit_code == 0
+    assert "…" not in shown.stdout
+    assert all(len(line) <= 80 for line in shown.stdout.splitlines())
 
 
 def test_version(run):

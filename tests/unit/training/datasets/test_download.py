@@ -97,3 +97,16 @@ def test_a_mirror_must_be_a_web_address(tmp_path: Path) -> None:
     """A file: URL would read the machine's own files."""
     with pytest.raises(BadSettings, match="--mirror 'file:///etc'"):
         download(ARCHIVES["ml-1m"], tmp_path, mirror="file:///etc")
+
+
+def test_a_mirror_on_this_machine_is_asked_directly(proxy, owner, tmp_path: Path) -> None:
+    """Whatever proxies the environment names."""
+    assert download(archive_of(owner.content), tmp_path, mirror=owner.url).read_bytes() == owner.content
+    assert proxy.asked == []
+
+
+def test_a_mirror_elsewhere_is_asked_through_the_proxy(proxy, tmp_path: Path) -> None:
+    """As the environment says; this proxy refuses, and the error has its status."""
+    with pytest.raises(BadData, match="403"):
+        download(archive_of(b"x"), tmp_path, mirror="http://files.example/ml", pause_s=0)
+    assert proxy.asked == ["GET http://files.example/ml/ml.zip HTTP/1.1"]

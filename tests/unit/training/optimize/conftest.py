@@ -30,6 +30,8 @@ def make_ranker(shape: RankerShape = SHAPE, seed: int = 0) -> Ranker:
     ranker = Ranker(shape)
     for parameter in ranker.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
+    # Log-odds as a trained ranker has them, far from their bounds.
+    torch.nn.init.normal_(ranker.heads.weight, std=0.03)
     return ranker.eval()
 
 

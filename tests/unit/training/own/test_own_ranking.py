@@ -10,7 +10,13 @@ from banquet.core.errors import BadModels
 from banquet.training.measure import measure_ranking, measure_retrieval
 from banquet.training.own.ranking import own_ranking, ranking_data
 from banquet.training.own.ranking_data import batch_at
+from banquet.training.questions import Questions
 from banquet.training.served.slates import Slates
+
+
+def questions_of(course, finished) -> Questions:
+    material = course.material
+    return Questions(material.log, material.split, finished.scorer, material.items, course.preset.ranking.pool)
 
 
 @pytest.fixture
@@ -59,7 +65,7 @@ def test_a_ranker_that_repeats_retrieval_is_as_good_as_retrieval(course, finishe
         """
     )
     ranking = own_ranking(course, file, finished).ranking
-    metrics = measure_ranking(ranking, course.material.split, np.random.default_rng(0))
+    metrics = measure_ranking(ranking, questions_of(course, finished), np.random.default_rng(0))
     alone = measure_retrieval(course.material.log, course.material.split, finished.scorer)
     assert metrics["cascade"]["ndcg@10"] == pytest.approx(alone["model"]["ndcg@10"])
     assert set(metrics["model"]) == {"auc"}

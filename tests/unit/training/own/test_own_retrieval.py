@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from banquet.training.cascade import metrics_of
 from banquet.training.measure import measure_retrieval
 from banquet.training.own.model_file import ModelFile
 from banquet.training.own.retrieval import OwnHistory, OwnRetrieval, own_retrieval
 from banquet.training.own.retrieval_data import retrieval_data, training_part
 from banquet.training.presets import RankingPreset
 from banquet.training.progress import Progress
+from banquet.training.questions import Questions
 from banquet.training.train import our_ranking
 from banquet.training.train_retrieval import Scorer
 from banquet.training.windows import items_at, positions_before
@@ -107,7 +109,9 @@ def test_our_ranking_stands_on_anybodys_retrieval(course, model_file) -> None:
     """Also where each user has several vectors; its inputs and graphs are as ever."""
     short = RankingPreset(item_dim=4, user_dim=4, attention_dim=4, cross_rank=2, hidden=(8,), epochs=1, fewest_steps=2)
     course = replace(course, preset=replace(course.preset, ranking=short))
-    ranking = our_ranking(course, own_retrieval(course, model_file(SEVERAL)))
+    retrieval, material = own_retrieval(course, model_file(SEVERAL)), course.material
+    ranking = our_ranking(course, retrieval)
     assert set(ranking.exported.models) == {"ranker_items", "ranker"}
     assert "own" not in ranking.exported.models["ranker"]
-    assert ranking.ranking.metrics(course.material.split.test)["hr@10"] > 0
+    asked = Questions(material.log, material.split, retrieval.scorer, material.items, 500).ask("catalogue", material.split.test)
+    assert metrics_of(material.log, asked, ranking.ranking.of_asked)["hr@10"] > 0

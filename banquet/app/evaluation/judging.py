@@ -1,0 +1,95 @@
+"""What the answers are worth: HR@10 and NDCG@10 beside the baselines, with paired 95 % intervals."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from banquet.training.evaluate import TOP
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from banquet.app.evaluation.cases import Question
+
+    Gains = NDArray[np.float64]
+
+Z_95 = 1.96
+# The lists that every question has; `retrieval` is None where nobody could be asked.
+ANSWERED = ("banquet", "popularity", "markov", "retrieval")
+
+
+def gains(question: Question, lists: Sequence[Sequence[str]]) -> Gains:
+    """NDCG@10 of each case [U]: 1 / log2(place + 1) of the item taken, 0 where it is not among the first ten."""
+    worth = np.zeros(len(lists))
+    for number, (case, items) in enumerate(zip(question.cases, lists, strict=True)):
+        if case.taken in (first := list(items[:TOP])):
+            worth[number] = 1 / np.log2(first.index(case.taken) + 2)
+    return worth
+
+
+def judged(question: Question, lists: Mapping[str, Sequence[Sequence[str]] | None]) -> list[dict[str, Any]]:
+    """The question's entry, then one for each of its segments. `lists` are by the names in `ANSWERED`."""
+    worth = {name: None if (own := lists[name]) is None else gains(question, own) for name in ANSWERED}
+    whole = np.ones(len(question.cases), np.bool_)
+    parts = [(question.name, question.title, whole)]
+    parts += [(f"{question.name}/{name}", name, mask) for name, mask in question.segments.items()]
+    return [
+        _entry(name, title, {of: None if own is None else own[mask] for of, own in worth.items()}) for name, title, mask in parts
+    ]
+
+
+def report(
+    entries: Sequence[Mapping[str, Any]], *, release: str, dataset: str, how: str, users: int, seed: int, took_s: float
+) -> dict[str, Any]:
+    """Everything about one evaluation, as JSON has it."""
+    return {
+        "release": release,
+        "dataset": dataset,
+        "how": how,
+        "users": users,
+        "seed": seed,
+        "at": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
+        "took_s": round(took_s, 1),
+        "questions": list(entries),
+    }
+
+
+def _entry(name: str, title: str, worth: Mapping[str, Gains | None]) -> dict[str, Any]:
+    ours = worth["banquet"]
+    assert ours is not None, "Banquet always answers"
+    against = {of: None if (own := worth[of]) is None else _paired(ours - own) for of in ("popularity", "markov", "retrieval")}
+    behind = against["popularity"]
+    return {
+        "name": name,
+        "title": title,
+        "users": len(ours),
+        **{of: None if own is None else _metrics(own) for of, own in worth.items()},
+        **{f"against_{of}": difference for of, difference in against.items()},
+        "worse_than_popularity": behind is not None and behind["high"] < 0,
+    }
+
+
+def _metrics(worth: Gains) -> dict[str, float]:
+    """With the 95 % interval of the mean NDCG@10."""
+    mean, spread = float(worth.mean()), _spread(worth)
+    return {
+        "hr@10": float((worth > 0).mean()),
+        "ndcg@10": mean,
+        "low": mean - spread,
+        "high": mean + spread,
+    }
+
+
+def _paired(difference: Gains) -> dict[str, float]:
+    mean, spread = float(difference.mean()), _spread(difference)
+    return {"mean": mean, "low": mean - spread, "high": mean + spread}
+
+
+def _spread(values: Gains) -> float:
+    return float(Z_95 * values.std() / len(values) ** 0.5)
