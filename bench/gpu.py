@@ -38,6 +38,7 @@ ITEM, ACTIVITY, USER, ATTENTION, RANK, HIDDEN = 32, 2, 16, 32, 16, (64, 32)
 FEATURES = ITEM + ACTIVITY
 CROSSED = USER + FEATURES + 2 * ITEM + 1
 UNSEEN = -1e9
+MOST_DEVIATION = MOST_LOG_ODDS = 4.0
 
 
 class Ranker(nn.Module):
@@ -59,14 +60,15 @@ class Ranker(nn.Module):
         weights = self.queries(what) @ keys.transpose(1, 2) + (1.0 - mask[:, None]) * UNSEEN
         pooled = (torch.softmax(weights, -1) @ had) * mask.amax(1)[:, None, None]
         spread = user[:, None].expand(-1, candidates.shape[1], -1)
-        start = torch.cat([spread, candidates, pooled, pooled * what, scores[..., None]], -1)
+        near = scores.clamp(-MOST_DEVIATION, MOST_DEVIATION)[..., None]
+        start = torch.cat([spread, candidates, pooled, pooled * what, near], -1)
         crossed = start
         for down, up in zip(self.downs, self.ups, strict=True):
             crossed = start * up(down(crossed)) + crossed
         deep = start
         for layer in self.deep:
             deep = functional.relu(layer(deep))
-        logits = self.heads(torch.cat([crossed, deep], -1))
+        logits = MOST_LOG_ODDS * torch.tanh(self.heads(torch.cat([crossed, deep], -1)) / MOST_LOG_ODDS)
         joined: Tensor = scores + logits[..., 0] + functional.logsigmoid(logits[..., 1])
         return joined
 

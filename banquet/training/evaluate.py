@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from banquet.core.errors import BadData
+from banquet.training.split import FEWEST
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from banquet.training.activity import Log
+    from banquet.training.split import Split
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float32]
@@ -24,6 +28,8 @@ PROTOCOL = (
 TOP = 10
 DEEP = 500
 USERS_AT_ONCE = 256
+# What comes next is learned from what came before it.
+FEWEST_TO_LEARN_FROM = 2
 
 
 @dataclass
@@ -55,6 +61,23 @@ def unseen_targets(log: Log, targets: Ints) -> Ints:
     """The targets that their user had not had before: nobody is served what they have had."""
     fresh: Ints = targets[log.first_had(log.user[targets], log.item[targets]) == targets]
     return fresh
+
+
+def require_targets(name: str, log: Log, split: Split) -> None:
+    """Raises `BadData` when there is nothing to learn from, to choose a model by, or to say how good it is by."""
+    if not len(split.test):
+        raise BadData(f"dataset {name}: no user has at least {FEWEST} interactions; import more")
+    for targets, which in ((split.valid, "last but one"), (split.test, "last")):
+        if not len(unseen_targets(log, targets)):
+            raise BadData(
+                f"dataset {name}: nobody's {which} interaction is with an item new to them, by which models are measured;"
+                " import more users or items"
+            )
+    if (split.retrieval_end - log.starts[:-1]).max() < FEWEST_TO_LEARN_FROM:
+        raise BadData(
+            f"dataset {name}: beside what models are measured by, nobody has {FEWEST_TO_LEARN_FROM} interactions to learn from;"
+            f" import more, of some users at least {FEWEST + 1}"
+        )
 
 
 def in_batches(targets: Ints, size: int = USERS_AT_ONCE) -> Iterator[Ints]:

@@ -16,6 +16,7 @@ from banquet.training.activity import read_log
 from banquet.training.cascade import Cascade
 from banquet.training.course import Course, FinishedRanking, FinishedRetrieval
 from banquet.training.datasets.dataset import Dataset
+from banquet.training.evaluate import require_targets
 from banquet.training.export import Exported, write_release_files
 from banquet.training.graphs import all_graphs, ranking_graphs, retrieval_graphs
 from banquet.training.material import Material
@@ -34,7 +35,7 @@ from banquet.training.served.lessons import Lessons
 from banquet.training.served.measure import measure_served
 from banquet.training.served.slates import read_slates, split_slates
 from banquet.training.served_features import as_served, followed
-from banquet.training.split import FEWEST, split_by_time, split_of_everything
+from banquet.training.split import split_by_time, split_of_everything
 from banquet.training.train_ranking import RankingTrainer
 from banquet.training.train_retrieval import RetrievalTrainer, Scorer
 
@@ -174,8 +175,7 @@ def _material(
 ) -> Material:
     log = read_log(dataset)
     split = split_of(log)
-    if not len(split_by_time(log).test):
-        raise BadData(f"dataset {dataset.name}: no user has at least {FEWEST} interactions; import more")
+    require_targets(dataset.name, log, split_by_time(log))
     return Material.of(dataset, log, split, build_schema(dataset, log, split, preset.history_length, features))
 
 

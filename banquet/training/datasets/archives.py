@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import stat
 import zipfile
 import zlib
@@ -23,8 +24,13 @@ def unzip(archive: Path, folder: Path, most_bytes: int = MOST_BYTES) -> None:
             left = most_bytes
             for member in file.infolist():
                 left -= _unpack(file, member, archive, folder, left)
-    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, NotImplementedError) as error:
         raise BadData(f"{archive}: not a sound zip archive ({error}); download it again") from error
+    except RuntimeError as error:  # as zipfile says that a password is needed
+        raise BadData(f"{archive}: cannot be unpacked ({error}); unpack it yourself and name the folder") from error
+    except OSError as error:
+        remedy = "download it again" if error.errno is None else "make room for it, or unpack it yourself and name the folder"
+        raise BadData(f"{archive}: cannot be unpacked ({error}); {remedy}") from error
 
 
 def _unpack(file: zipfile.ZipFile, member: zipfile.ZipInfo, archive: Path, folder: Path, most_bytes: int) -> int:

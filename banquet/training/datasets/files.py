@@ -66,7 +66,11 @@ def read_csv(file: Path, written: TextFormat) -> Source:
     missing = pa.array(["", *MISSING_WORDS, *written.missing])
     texts = [_without(column, missing) for column in table.columns]
     named = pa.Table.from_arrays(texts, [name.strip() for name in table.column_names])
-    return _without_index(Source(str(file), named, first_row=2, unit="line", written=written))
+    source = Source(str(file), named, first_row=2, unit="line", written=written)
+    if content.count(b"\n") + (not content.endswith(b"\n")) != table.num_rows + 1:
+        # Blank lines, or line ends within quotes: the number of a row is not that of a line.
+        source = replace(source, first_row=1, unit="row")
+    return _without_index(source)
 
 
 def read_separated(file: Path, columns: Sequence[str], separator: str) -> Source:

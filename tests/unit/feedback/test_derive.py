@@ -30,6 +30,13 @@ def test_a_repeated_item_moves_to_the_front() -> None:
     assert to_row("u1", user).history == ("a", "b")
 
 
+def test_a_row_of_1970_is_added_to() -> None:
+    """A clock of one's own may begin at zero; what came before keeps its order behind the new."""
+    row = ActivityRow("u1", 8, 0, None, 0, tuple(f"i{number}" for number in range(8)))
+    user = to_row("u1", user_after(from_row(row), [make_event(1, item="new")]))
+    assert (user.interaction_count, user.history) == (9, ("new", *row.history))
+
+
 def test_history_keeps_the_newest() -> None:
     """The oldest items make room."""
     user = user_after(Activity(), [make_event(number) for number in range(HISTORY_LENGTH + 10)])

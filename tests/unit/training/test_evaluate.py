@@ -2,9 +2,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from banquet.core.errors import BadData
+from banquet.training.activity import read_log
 from banquet.training.baselines import Markov, Popularity, logistic_regression
-from banquet.training.evaluate import auc, log_loss, rank_all
+from banquet.training.datasets.dataset import assemble
+from banquet.training.evaluate import auc, log_loss, rank_all, require_targets
 from banquet.training.split import split_by_time
+from tests.unit.training.conftest import events_of
 
 
 def test_ties_count_against_the_model(log) -> None:
@@ -53,3 +57,23 @@ def test_logistic_regression_learns_an_obvious_rule() -> None:
     assert chances[1] < 0.2
     alike = logistic_regression(sparse.csr_matrix(column), np.ones(100, bool), sparse.csr_matrix([[1.0]]))
     assert alike.tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("histories", "message"),
+    [
+        (["abc", "ab"], "no user has at least 4 interactions; import more"),
+        (["abcdb", "bcdec"], "nobody's last interaction is with an item new to them"),
+        (["abab", "babab"], "nobody's last but one interaction is with an item new to them"),
+        (["abcd", "bcda"], "nobody has 2 interactions to learn from; import more, of some users at least 5"),
+    ],
+)
+def test_too_little_to_learn_from_is_said_before_training(histories: list[str], message: str) -> None:
+    """In one line that says what is missing; a longer history, or a short one beside it, is enough."""
+    rows = [(f"u{user}", item, "click", None) for user, items in enumerate(histories) for item in items]
+    few = read_log(assemble("few", events_of(*rows)))
+    with pytest.raises(BadData, match=message):
+        require_targets("few", few, split_by_time(few))
+    for more in ("abcde", "fghijk"):
+        enough = read_log(assemble("enough", events_of(*rows, *(("u9", item, "click", None) for item in more))))
+        require_targets("enough", enough, split_by_time(enough))

@@ -193,7 +193,7 @@ def test_damaged_parquet_is_one_line(tmp_path: Path) -> None:
         (b"  \n\n", "the file is empty"),
         (b"\n" + EVENTS[:27], "the file has no rows"),
         (codecs.BOM_UTF8, "the file is empty"),
-        (gzip.compress(b""), "the file is empty"),
+        (gzip.compress(b"", mtime=0), "the file is empty"),
         (b"user_id,item_id,event_time\n", "the file has no rows"),
     ],
 )
@@ -201,4 +201,20 @@ def test_a_file_without_rows_is_said_to_be_so(tmp_path: Path, content: bytes, me
     """No bytes, blanks, a mark alone, nothing compressed, a header alone."""
     (tmp_path / "e.csv").write_bytes(content)
     with pytest.raises(BadData, match=rf"e\.csv: {message}"):
+        import_data(tmp_path / "e.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ("a,x,2024-05-01\n,y,2024-05-02\n", "line 3"),
+        ("a,x,2024-05-01\n,y,2024-05-02", "line 3"),
+        ("a,x,2024-05-01\n\n,y,2024-05-02\n", "row 2"),
+        ('a,"x\nx",2024-05-01\n,y,2024-05-02\n', "row 2"),
+    ],
+)
+def test_an_error_counts_lines_where_rows_are_lines(tmp_path: Path, content: str, place: str) -> None:
+    """With blank lines, or line ends within quotes, it counts rows, and says so."""
+    (tmp_path / "e.csv").write_text(f"user_id,item_id,event_time\n{content}")
+    with pytest.raises(BadData, match=rf"e\.csv, {place}, column 'user_id': the id is missing"):
         import_data(tmp_path / "e.csv")
