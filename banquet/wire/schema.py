@@ -54,7 +54,8 @@ class Feature:
     def numbers(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """`number` of many values at once, NaN where missing."""
         raw = values.astype(np.float64)
-        scaled = ((np.log1p(np.maximum(raw, 0.0)) if self.log else raw) - self.mean) / self.scale
+        with np.errstate(over="ignore"):
+            scaled = ((np.log1p(np.maximum(raw, 0.0)) if self.log else raw) - self.mean) / self.scale
         return np.where(np.abs(scaled) <= _LARGEST, scaled, 0.0).astype(np.float32)
 
 
