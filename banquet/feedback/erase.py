@@ -61,9 +61,9 @@ def is_erased_online(state_path: Path, user_id: str) -> bool:
 
 
 def known_evaluation_users(state_path: Path) -> list[str]:
-    """All who ever did something that the consumer counted."""
+    """Those of the last evaluation, also after they were forgotten, and of all that were not forgotten."""
     with closing(_read_only(state_path)) as database:
-        return [user for (user,) in database.execute("SELECT id FROM evaluation_users")]
+        return [user for (user,) in database.execute("SELECT id FROM evaluation_ids")]
 
 
 def count_user(log_folder: Path, state_path: Path, user_id: str) -> int:
@@ -92,7 +92,7 @@ def count_evaluation_users(log_folder: Path, state_path: Path) -> int:
     with closing(open_state(state_path, _BUSY_S)) as database:
         stored: int = sum(
             database.execute(
-                f"SELECT count(*) FROM {table} WHERE kind = 'user' AND id IN (SELECT id FROM evaluation_users)"  # noqa: S608
+                f"SELECT count(*) FROM {table} WHERE kind = 'user' AND id IN (SELECT id FROM evaluation_ids)"  # noqa: S608
             ).fetchone()[0]
             for table in ("activity", "unpushed")
         )

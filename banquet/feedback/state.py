@@ -100,9 +100,7 @@ class ConsumerState:
                 if kind in self._entities:
                     self._derive(kind, _grouped(events, kind), after, read_base)
             self._count_recent(_of_real_users(new), store.recent)
-            # Kept for good: so they are found again to be forgotten, whatever else is lost.
-            met = {event.user_id for event in new if is_evaluation_user(event.user_id)}
-            self._db.executemany("INSERT OR IGNORE INTO evaluation_users VALUES (?)", [(user,) for user in met])
+            self._meet({event.user_id for event in new if is_evaluation_user(event.user_id)})
             self._db.executemany("INSERT OR REPLACE INTO segments VALUES (?, ?)", batch.offsets.items())
             if (strange := len(batch.events) - len(fitting)) > 0:
                 log.error("%d events were set aside: a user or item in them is no id of the repo's", strange)
@@ -143,8 +141,8 @@ class ConsumerState:
             self._db.executemany("INSERT INTO offline (view, row) VALUES (?, ?)", ((view, row) for row in rows))
 
     def evaluation_users(self) -> list[str]:
-        """All who ever did something here."""
-        return [user for (user,) in self._db.execute("SELECT id FROM evaluation_users")]
+        """All who did something here since they were forgotten last, and those forgotten then while no other has come."""
+        return [user for (user,) in self._db.execute("SELECT id FROM evaluation_ids")]
 
     def to_forget(self) -> list[str]:
         """Users who were erased here, but not in the online store yet; `EVERY_EVALUATION_USER` among them."""
@@ -155,7 +153,7 @@ class ConsumerState:
         with self._transaction(durable=True):
             if user_id == EVERY_EVALUATION_USER:
                 for table in ("activity", "unpushed"):
-                    self._db.execute(f"DELETE FROM {table} WHERE kind = 'user' AND id IN (SELECT id FROM evaluation_users)")  # noqa: S608
+                    self._db.execute(f"DELETE FROM {table} WHERE kind = 'user' AND id IN (SELECT id FROM evaluation_ids)")  # noqa: S608
             self._db.execute("UPDATE erased SET online = NULL WHERE person = ?", (person(user_id),))
 
     def drop_segments(self, names: Iterable[str]) -> None:
@@ -213,6 +211,14 @@ class ConsumerState:
         for kind in self._entities:
             if kind in known:
                 self._recent.count(kind, _grouped(events, kind), now)
+
+    def _meet(self, evaluation_users: set[str]) -> None:
+        """Keep whom to forget, whatever becomes of their activity; those of an evaluation that is over and forgotten go."""
+        if evaluation_users:
+            over = "SELECT at_us FROM erased WHERE person = ? AND online IS NULL"
+            self._db.execute(f"DELETE FROM evaluation_ids WHERE met_us < ({over})", (person(EVERY_EVALUATION_USER),))  # noqa: S608
+            rows = [(user, self._clock()) for user in evaluation_users]
+            self._db.executemany("INSERT OR REPLACE INTO evaluation_ids VALUES (?, ?)", rows)
 
     def _derive(
         self,

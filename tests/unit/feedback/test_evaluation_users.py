@@ -145,6 +145,7 @@ def test_all_of_them_are_forgotten_at_once(tmp_path: Path) -> None:
     write_segment(log / "events-live-000001.log", visits(guests[0], 2))
     consume(tmp_path, store)
     assert store.users[guests[0]].interaction_count == 2
+    assert known_evaluation_users(state) == [guests[0]]
 
 
 def test_what_the_consumer_had_read_is_gone_too(tmp_path: Path) -> None:
@@ -185,3 +186,12 @@ def test_forgetting_them_before_there_were_any_is_nothing(tmp_path: Path) -> Non
     """As after a command that recorded nothing."""
     assert erase_evaluation_users(tmp_path / "log", tmp_path / "state" / "state.db") == 0
     assert count_evaluation_users(tmp_path / "log", tmp_path / "state" / "state.db") == 0
+
+
+def test_users_of_an_evaluation_that_broke_off_are_forgotten_with_the_next(tmp_path: Path) -> None:
+    """Nobody asked to forget them yet."""
+    state = ConsumerState(tmp_path / "state.db", remembered_days=30)
+    for number in (1, 2):
+        state.take(Batch(visits(evaluation_user(number), 1), {}, 0), MemoryActivity())
+    assert set(state.evaluation_users()) == {evaluation_user(1), evaluation_user(2)}
+    state.close()
