@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from banquet.core.questions import QUESTIONS
 from banquet.training.blend import Lists, best_weights
 from banquet.training.evaluate import Ranks, in_batches
 from banquet.training.served.lessons import slate_logits
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from banquet.core.questions import Question
     from banquet.training.activity import Log
     from banquet.training.models.ranking import Ranker
     from banquet.training.moments import Moments
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float32]
     Mask = NDArray[np.bool_]
+
+# A page is nearly the whole catalogue, and weights have no say where nothing is known of a user.
+WEIGHED_BY: tuple[Question, ...] = ("catalogue", "filtered", "slate")
 
 
 @dataclass(frozen=True)
@@ -96,13 +99,15 @@ class Cascade:
 
     def choose_weights(self, questions: Questions, targets: Ints, served: Sequence[Lists] = ()) -> float:
         """Weigh correction and liking by what the targets of validation and the lists `served` show; returns the mean of their
-        NDCG@10 over all questions whose users are known.
+        NDCG@10 over these questions. Rare items, which few of the targets are, count as a question of their own.
         """
         lists = [
             [self._lists(asked) for asked in questions.ask(question, targets)]
-            for question in QUESTIONS
-            if question != "no_history" and questions.can_ask(question)
+            for question in WEIGHED_BY
+            if questions.can_ask(question)
         ]
+        rare = targets[questions.are_rare(targets)]
+        lists.append([self._lists(asked) for asked in questions.ask("catalogue", rare)])
         click, liking, ndcg = best_weights([*lists, served], with_likes=self.moments.log.has_ratings)
         self.set_weights(click, liking)
         return ndcg

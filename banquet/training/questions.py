@@ -92,6 +92,14 @@ class Questions:
             best = torch.topk(torch.from_numpy(scores), min(self.pool, scores.shape[1]), 1)
             yield Asked(batch, best.indices.numpy(), best.values)
 
+    def are_rare(self, targets: Ints) -> NDArray[np.bool_]:
+        """Which of the items taken are none of the most popular, which have half of all interactions."""
+        falling = np.sort(self.popularity)[::-1]
+        cumulated = np.cumsum(falling)
+        least = falling[int(np.searchsorted(cumulated, 0.5 * cumulated[-1]))]
+        rare: NDArray[np.bool_] = self.popularity[self.log.item[targets]] < least
+        return rare
+
     def can_ask(self, question: Question) -> bool:
         return question != "filtered" or self.items.lists is not None
 
@@ -134,12 +142,16 @@ class Questions:
         return held, held.sum(0)
 
     @cached_property
+    def popularity(self) -> Floats:
+        """Interactions of each item in training, [N]."""
+        trained = np.arange(len(self.log)) < self.split.train_end[self.log.user]
+        return np.bincount(self.log.item[trained], minlength=self.log.n_items).astype(np.float32)
+
+    @cached_property
     def _popular(self) -> tuple[Ints, Floats]:
         """The most popular rows and their interactions in training."""
-        trained = np.arange(len(self.log)) < self.split.train_end[self.log.user]
-        counts = np.bincount(self.log.item[trained], minlength=self.log.n_items).astype(np.float32)
-        rows = np.argsort(-counts, kind="stable")[:POPULAR]
-        return rows, counts[rows]
+        rows = np.argsort(-self.popularity, kind="stable")[:POPULAR]
+        return rows, self.popularity[rows]
 
 
 @dataclass(frozen=True, slots=True)

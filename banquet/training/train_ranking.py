@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 # More users than this in validation (after an epoch, and at last) tell nothing new.
 EPOCH_USERS = 1_000
-VALID_USERS = 10_000
+VALID_USERS = 4_000
 # Shares of users in training whose profile is hidden, as it is missing for users who have just come.
 NO_PROFILE_SHARE = 0.2
 NO_PROFILE_SHARE_OF_STRANGERS = 0.5
