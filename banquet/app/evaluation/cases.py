@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from banquet.core.declared import HISTORY_LENGTH
 from banquet.core.errors import BadData, BadSettings
 from banquet.training.activity import read_log
 from banquet.training.evaluate import unseen_targets
@@ -126,9 +127,9 @@ class Cases:
         return Case(target, self._id(target), tuple(self._had(target)))
 
     def _had(self, target: int) -> list[str]:
-        """Different items, newest first."""
+        """The newest different items, as many as Banquet's views keep."""
         rows = self.log.item[self.history_positions(target)][::-1].tolist()
-        return [self.item_ids[row] for row in dict.fromkeys(rows)]
+        return [self.item_ids[row] for row in [*dict.fromkeys(rows)][:HISTORY_LENGTH]]
 
     def _id(self, target: int) -> str:
         return self.item_ids[int(self.log.item[target])]
