@@ -9,6 +9,7 @@ from banquet.core.errors import BadSettings
 from banquet.features.project.layout import HISTORY, Layout, View
 from banquet.features.stores.encoding import BadValue, KeyFormat
 from banquet.features.stores.entity_keys import EntityKeys
+from banquet.wire.availability import AVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 SERVICES = ("ranking", "retrieval")
 USER, ITEM = ENTITIES = ("user", "item")
+# What serving itself reads, by this name and no other, and of whom.
+READ_BY_NAME = {HISTORY: USER, AVAILABLE: ITEM}
 REMEDY = f"take it out of the feature services {' and '.join(SERVICES)}, or"
 
 
@@ -164,8 +167,12 @@ def _renamed(views: Iterable[View]) -> tuple[View, ...]:
         for feature in view.served:
             owners.setdefault(feature, []).append(view.name)
     shared = {name for name, its in owners.items() if len(its) > 1}
-    if HISTORY in shared:
-        raise BadSettings(f"views {' and '.join(owners[HISTORY])} both have a feature {HISTORY!r}; rename one of them")
+    for name in shared & READ_BY_NAME.keys():
+        if views[0].entity == READ_BY_NAME[name]:
+            raise BadSettings(
+                f"views {' and '.join(owners[name])} of the {views[0].entity} each have a feature {name!r}, and Banquet reads one"
+                f" alone; rename it in all but one, or leave it out of the feature services {' and '.join(SERVICES)}"
+            )
     return tuple(
         replace(view, renames={name: f"{view.name}__{name}" for name in view.served if name in shared}) for view in views
     )

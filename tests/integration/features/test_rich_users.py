@@ -119,6 +119,25 @@ def test_without_services_all_views_of_users_and_items_are_served(project: Rich)
     assert [view.name for view in layout.items] == ["item_profile"]
 
 
+def test_two_item_views_that_say_what_is_available_are_refused(project: Rich) -> None:
+    """Under the views' names neither would withdraw anything; of users the name means nothing."""
+    definitions = definitions_of(project.feast)
+    user, item = definitions.views["activity"], definitions.views["item_profile"]
+    stock = replace(item, name="stock", features={"available": "BOOL"})
+    twice = {"item_profile": replace(item, features=item.features | {"available": "STRING"}), "stock": stock}
+    own_keys = {"user": "user_id", "item": "item_id"}
+    told = replace(definitions, services={}, own_keys=own_keys, views=definitions.views | twice)
+    with pytest.raises(BadSettings, match=r"views item_profile and stock of the item each have a feature 'available'.*leave it"):
+        layout_of(told, "")
+    asked = (("activity", "history"), ("item_profile", "count"), ("stock", "available"))
+    services = {"ranking": tuple(Projection(view, view, (feature,)) for view, feature in asked)}
+    assert [view.renames for view in layout_of(replace(told, services=services), "").items] == [{}, {}]
+    seats = {name: replace(user, name=name, features=user.features | {"available": "BOOL"}) for name in ("activity", "seats")}
+    seats["seats"] = replace(seats["seats"], features={"available": "BOOL"})
+    users = layout_of(replace(definitions, services={}, own_keys=own_keys, views=definitions.views | seats), "").users
+    assert [view.renames["available"] for view in users] == ["activity__available", "seats__available"]
+
+
 def test_a_project_without_a_history_is_told_what_to_add(project: Rich) -> None:
     """The one feature that the models cannot do without."""
     asked = (Projection("every_type", "every_type", ("text",)), Projection("item_profile", "item_profile", ("count",)))
