@@ -121,13 +121,19 @@ def _print_skew(skewed: list[FeatureSkew]) -> None:
 
     from banquet.app.tables import show
 
-    table = Table("feature", "of", "compared", "different", "only served", "only in Feast", "example: served, in Feast")
+    table = Table("of", title="Features that differ", title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("feature", no_wrap=True)
+    for heading in ("compared", "different", "only served", "only in Feast"):
+        table.add_column(heading, justify="right")
     for each in skewed:
         counts = (each.compared, each.different, each.only_served, each.only_historical)
-        example = each.examples[0]
-        told = f"{example.id} at {example.at}: {example.served!r:.40}, {example.historical!r:.40}"
-        table.add_row(each.feature, each.entity, *(f"{count:,}" for count in counts), told)
+        table.add_row(each.entity, each.feature, *(f"{count:,}" for count in counts))
     show(table)
+    for each in skewed:
+        example = each.examples[0]
+        typer.echo(f"{each.feature} of {each.entity} {example.id} at {example.at}:")
+        typer.echo(f"  served {example.served!r:.60}")
+        typer.echo(f"  Feast  {example.historical!r:.60}")
 
 
 def _print_positions(positions: list[dict[str, int]], most: int = 20) -> None:

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import FeatureStore
+from feast.infra.offline_stores import dask
 
 from banquet.core.errors import BanquetError
 from banquet.features.project.feast_job import publish_layout
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("repo", "yaml", "catalogue", "work"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     options = parser.parse_args(arguments)
+    read_in_one_part()
     try:
         repo = FeatureRepo.open(options.repo, options.yaml)
         feast = FeatureStore(repo_path=str(repo.folder), fs_yaml_file=repo.yaml)
@@ -45,6 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 pq.write_table(answer, options.work / f"{entity}.answer.parquet")
     except (BanquetError, OSError) as error:
         sys.exit(str(error))
+
+
+def read_in_one_part() -> None:
+    """Let Feast's store of parquet files hold each table in one part of Dask.
+
+    A table in several files has several parts, and Dask cannot sort when one of them has no time at all, as when none of its
+    entities had a row: "We suggest you try with `.dropna(subset=['created'])`".
+    """
+    read = dask._read_datasource  # noqa: SLF001 - Feast has no setting for it
+    dask._read_datasource = lambda *arguments: read(*arguments).repartition(npartitions=1)  # noqa: SLF001
 
 
 def historical(feast: FeatureStore, views: Sequence[View], asked: pa.Table) -> pa.Table:

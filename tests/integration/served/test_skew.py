@@ -95,6 +95,19 @@ def test_views_without_a_row_at_the_time_are_null(tmp_path) -> None:
     assert found["interaction_count"].to_pylist() == [3, 3, None, 3, None, 3]
 
 
+async def test_views_in_several_files_are_read_for_whoever_has_no_row(tmp_path) -> None:
+    """As the consumer leaves them: Dask cannot sort a part of a table in which nobody has a time."""
+    world = copy_of(sqlite_world(), tmp_path)
+    folder = world.repo.folder / "data" / "user_activity"
+    rows = pq.read_table(folder / "base.parquet")
+    for number in range(rows.num_rows):
+        pq.write_table(rows.slice(number, 1), folder / f"part-{number}.parquet")
+    await serve(world, tmp_path / "served")
+    found = find_skew(tmp_path / "served", world.repo, world.catalogue, sample=100)
+    assert (found.answers, found.unread) == (4, 1)
+    assert {skew.feature for skew in found.features} >= {"interaction_count", "clicks_1h"}
+
+
 async def test_answers_to_evaluation_users_are_not_compared(tmp_path) -> None:
     """Should some have come into the log from elsewhere."""
     world = copy_of(sqlite_world(), tmp_path)

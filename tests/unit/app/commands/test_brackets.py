@@ -127,4 +127,4 @@ def test_reports_stay_as_they_are(capsys) -> None:
     _print_skew([FeatureSkew("item", text, 1, 1, 0, 0, (Example(text, "2026-01-01", "r1", text, text),))])
     plan = {"graph": text, "target": "sm89", "precision": "fp32", "profiles": [], "bytes": 1, "seconds": 1.0, "written": True}
     show(_table(text, [plan]))
-    assert capsys.readouterr().out.count(text) == 8
+    assert capsys.readouterr().out.count(text) == 9
