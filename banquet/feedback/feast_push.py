@@ -46,8 +46,12 @@ class FeastActivity:
             online._get_conn(self._config).execute("PRAGMA synchronous = NORMAL")  # noqa: SLF001 - Feast's own connection
 
     @property
+    def kept(self) -> frozenset[Entity]:
+        return self._having("activity")
+
+    @property
     def recent(self) -> frozenset[Entity]:
-        return frozenset(entity for entity in ACTIVITY if f"{entity}_recent" in self.views)
+        return self._having("recent")
 
     @property
     def keys(self) -> KeyTypes:
@@ -76,6 +80,9 @@ class FeastActivity:
             forget_entities(self.feast, own_key.join_key, keys)
         except Exception as error:  # each of Feast's stores raises classes of its own
             raise StoreUnavailable(f"{len(keys)} users cannot be erased: {error}") from error
+
+    def _having(self, view: str) -> frozenset[Entity]:
+        return frozenset(entity for entity in ACTIVITY if f"{entity}_{view}" in self.views)
 
     def _read(self, entity: Entity, ids: Sequence[str]) -> dict[str, ActivityRow]:
         name = f"{entity}_activity"

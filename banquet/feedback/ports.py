@@ -71,12 +71,16 @@ class ActivityStore(Protocol):
     """The online store's views of what happened. Every method raises `StoreUnavailable` while it is down.
 
     Reads leave out whom the store does not know. A store may ignore a pushed row that is not newer than the one it has.
-    `recent` says for which entities it has windowed features; pushes of others do nothing. `keys` says which ids it can have;
+    `kept` says of which entities it keeps what they did, `recent` for which it has windowed features; pushes of others do
+    nothing. `keys` says which ids it can have;
     rows of others are not pushed.
     """
 
     @property
     def keys(self) -> KeyTypes: ...
+
+    @property
+    def kept(self) -> frozenset[Entity]: ...
 
     @property
     def recent(self) -> frozenset[Entity]: ...

@@ -97,7 +97,8 @@ class ConsumerState:
                 ("user", chosen, user_after, store.read_users),
                 ("item", _of_real_users(chosen), item_after, store.read_items),
             ):
-                if kind in self._entities:
+                # What nobody keeps starts from the store's row once somebody does, not from what was seen meanwhile.
+                if kind in self._entities and kind in store.kept:
                     self._derive(kind, _grouped(events, kind), after, read_base)
             self._count_recent(_of_real_users(new), store.recent)
             self._meet({event.user_id for event in new if is_evaluation_user(event.user_id)})

@@ -143,6 +143,7 @@ class MemoryActivity:
     items: dict[str, ActivityRow] = field(default_factory=dict)
     user_recent: dict[str, RecentRow] = field(default_factory=dict)
     item_recent: dict[str, RecentRow] = field(default_factory=dict)
+    kept: frozenset[Entity] = frozenset({"user", "item"})
     recent: frozenset[Entity] = frozenset({"user", "item"})
     keys: KeyTypes = field(default_factory=KeyTypes)
     failures: int = 0

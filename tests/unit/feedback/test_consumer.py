@@ -37,7 +37,7 @@ class Crashing:
     def __init__(self, store: MemoryActivity, steps: int) -> None:
         self._store = store
         self._steps = steps
-        self.recent, self.keys = store.recent, store.keys
+        self.kept, self.recent, self.keys = store.kept, store.recent, store.keys
 
     def __getattr__(self, name: str) -> Callable[[object], object]:
         def call(argument: object) -> object:
@@ -238,6 +238,20 @@ def test_a_store_without_windowed_views_gets_none(segment: Path) -> None:
     with consuming(segment, store) as caught_up:
         caught_up()
     assert store.pushes.keys() == {"users", "items"}
+
+
+def test_what_a_store_comes_to_keep_later_starts_from_its_own_rows(segment: Path) -> None:
+    """A history that was put in with the view is not lost to whoever did something before."""
+    write_segment(segment, [make_event(1, item="before")])
+    with consuming(segment, MemoryActivity(kept=frozenset(), recent=frozenset())) as caught_up:
+        caught_up()
+    begun = ActivityRow("u1", 2, 0, None, 5, ("b", "a"))
+    store = MemoryActivity(users={"u1": begun})
+    write_segment(segment, [make_event(2, item="after")])
+    with consuming(segment, store) as caught_up:
+        caught_up()
+    assert (store.users["u1"].history, store.users["u1"].interaction_count) == (("after", "b", "a"), 3)
+    assert store.items.keys() == {"after"}
 
 
 def test_whoever_listens_is_told_which_items_were_pushed(segment: Path) -> None:
