@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 CHILD_PATIENCE_S = 5.0
 # What takes longer than this to start is said to be missing.
 USUAL_START_S = 15.0
+PORT_REMEDY = "choose another one with --port or BANQUET_PORT, or 0 for a free one"
+METRICS_REMEDY = "choose another one for the metrics with --metrics-port or BANQUET_METRICS_PORT, or 0 for none"
 
 
 async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
@@ -51,7 +53,7 @@ async def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
         settings = settings.model_copy(update={"port": port})
         if settings.metrics_port:
             for index in range(settings.gateways):
-                with _held_port("127.0.0.1", settings.metrics_port + index):
+                with _held_port("127.0.0.1", settings.metrics_port + index, METRICS_REMEDY):
                     pass
         servers: list[TorchServe] = []
         if settings.models == "torchserve" and not settings.torchserve.reached:
@@ -103,7 +105,7 @@ async def _with_torchserve(settings: Settings, servers: list[TorchServe], stack:
 
 
 @contextmanager
-def _held_port(host: str, port: int) -> Iterator[int]:
+def _held_port(host: str, port: int, remedy: str = PORT_REMEDY) -> Iterator[int]:
     """Reserve the port that the gateways will share; a taken one is refused here, before anything starts."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe, socket.socket(family, socket.SOCK_STREAM) as held:
@@ -113,7 +115,7 @@ def _held_port(host: str, port: int) -> Iterator[int]:
             probe.bind((host, port))
             taken = probe.getsockname()[1]
         except OSError as error:
-            raise BadSettings(f"port {port} on {host}: {error.strerror}; choose another one or 0 for a free one") from error
+            raise BadSettings(f"port {port} on {host}: {error.strerror}; {remedy}") from error
         probe.close()
         # For connections that a server of a minute ago has closed.
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
