@@ -116,7 +116,8 @@ def tour(client: BanquetClient, users: list[str], logs: Path) -> None:
     client.record([Event(user_id=user, item_id=clicked, type="click", request_id=before.request_id, position=0)])
     after = before
     began_s = time.monotonic()
-    while clicked in after.item_ids and time.monotonic() - began_s < CLICK_PATIENCE_S:
+    # An answer without the user's row knows nothing of the click.
+    while (clicked in after.item_ids or _without_user(after)) and time.monotonic() - began_s < CLICK_PATIENCE_S:
         time.sleep(0.02)
         after = client.recommend(user, placement="home", limit=SHOWN_ITEMS, explain=True)
     if clicked in after.item_ids:
@@ -124,6 +125,10 @@ def tour(client: BanquetClient, users: list[str], logs: Path) -> None:
     took_ms = (time.monotonic() - began_s) * 1e3
     print_answer(after, f"For {user} at home, {took_ms:.0f} ms after a click on {clicked}")
     print_answer(client.similar(clicked, limit=SHOWN_ITEMS, explain=True), f"Like {clicked}")
+
+
+def _without_user(answer: Answer) -> bool:
+    return any(left.stage == "users" and left.reason in ("timeout", "unavailable") for left in answer.degradations)
 
 
 def print_answer(answer: Answer, heading: str) -> None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from banquet_client import Answer, BanquetClient, Degradation, Receipt, Recommendation
 
-from banquet.app.demo import Ledger, fingerprint
+from banquet.app.demo import Ledger, fingerprint, tour
 
 
 def test_a_step_is_done_once_per_key(tmp_path: Path) -> None:
@@ -42,3 +43,32 @@ def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
     assert fingerprint(tmp_path) == before
     file.write_text("ab")
     assert fingerprint(tmp_path) != before
+
+
+def test_an_answer_that_came_without_the_user_shows_no_click(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Popular items lack the one that was clicked, too."""
+    late = (Degradation("users", "timeout"),)
+    answers = [answer("clicked"), answer("clicked"), answer("popular", late), answer("next")]
+    tour(Scripted(answers), ["u1"], tmp_path)
+    assert "popular" not in capsys.readouterr().out
+    assert not answers
+
+
+def answer(item: str, degradations: tuple[Degradation, ...] = ()) -> Answer:
+    return Answer("r", (Recommendation(item, 1.0, "cascade"),), "release", "catalogue", 0.0, degradations)
+
+
+class Scripted(BanquetClient):
+    """Gives the answers it was given, one by one."""
+
+    def __init__(self, answers: list[Answer]) -> None:
+        self._answers = answers
+
+    def recommend(self, *_: object, **__: object) -> Answer:
+        return self._answers.pop(0)
+
+    def similar(self, *_: object, **__: object) -> Answer:
+        return answer("like it")
+
+    def record(self, *_: object, **__: object) -> Receipt:
+        return Receipt(1, 0)
