@@ -118,6 +118,19 @@ async def test_a_release_behind_popularity_is_warned_of(cases, capsys, monkeypat
     assert "short histories" in printed or len(cases.targets) < 80
 
 
+async def test_a_table_fits_where_everybody_is_answered_rightly(cases, capsys, monkeypatch) -> None:
+    """As with few items: 1.000 is a character longer than .999."""
+    monkeypatch.setenv("COLUMNS", "80")
+    question = by_name(cases)["filtered"]
+    right = await answers(Knowing(1), question)
+    lists = dict.fromkeys(("banquet", "retrieval", "popularity", "markov"), right)
+    body = {"users": 40, "dataset": "d", "release": "r", "how": "in process", "questions": judged(question, lists)}
+    show(evaluation_table(body, segments=False))
+    printed = capsys.readouterr().out
+    assert "1.00/1.00 1.00/1.00" in printed
+    assert "…" not in printed
+
+
 def test_without_users_to_ask_about_nothing_is_evaluated() -> None:
     """One line says what is missing; so does one about a column that cannot be filtered by."""
     with pytest.raises(BadData, match="no user has 4 interactions"):
