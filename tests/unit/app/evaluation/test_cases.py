@@ -1,6 +1,9 @@
 """The questions that a dataset can be asked, and who would answer them how."""
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from banquet.app.evaluation.answering import Baselines, answers
@@ -65,6 +68,17 @@ def test_popularity_answers_under_the_same_rules(cases) -> None:
             assert not set(items) & set(case.history)
             assert not case.item_ids or set(items) <= set(case.item_ids)
             assert [counts[item] for item in items] == sorted((counts[item] for item in items), reverse=True)
+
+
+def test_popularity_answers_a_callers_list_whole(cases) -> None:
+    """As `RankItems` does: also with items that are not available, which `Recommend` never shows."""
+    items = cases.dataset.items
+    column = items.column_names.index("available")
+    withdrawn = replace(cases.dataset, items=items.set_column(column, "available", pa.array([False] * len(items))))
+    asked = Cases(withdrawn, 40, 5, placement="home", page_placement="detail")
+    questions = by_name(asked)
+    assert Baselines(asked).popularity(questions["slate"]) == Baselines(cases).popularity(questions["slate"])
+    assert not any(Baselines(asked).popularity(questions["catalogue"]))
 
 
 def test_markov_knows_what_followed_in_training_alone(cases) -> None:
