@@ -12,7 +12,7 @@ from banquet.app.evaluation.answering import Baselines, answers
 from banquet.app.evaluation.cases import Cases
 from banquet.app.evaluation.in_process import in_process
 from banquet.app.evaluation.judging import judged, report
-from banquet.app.evaluation.over_grpc import gateway_users
+from banquet.app.evaluation.over_grpc import gateway_users, served_release
 from banquet.core.errors import BadRelease, BadSettings
 from banquet.releases import evaluations, registry
 from banquet.releases.manifest import load
@@ -69,9 +69,7 @@ async def evaluate_release(
     """
     began_s = time.monotonic()
     folder = registry.resolve(releases, version)
-    measured = load(folder).metrics.get("refit_of")
-    if measured:
-        raise BadRelease(f"release {folder.name} has learned the very items that are asked for; evaluate {measured} instead")
+    _refuse_refitted(folder)
     cases = plan.cases(dataset)
     questions = _served(cases.questions(), placements)
     async with in_process(folder, cases, placements, plan.threads) as (ranked, alone):
@@ -99,11 +97,18 @@ async def evaluate_gateway(
 ) -> dict[str, Any]:
     """What a running gateway answers, asked over gRPC as evaluation users.
 
-    Retrieval alone is measured in this process, where the release that the gateway serves lies in `releases`. Raises
+    Retrieval alone is measured in this process, where the release that the gateway serves lies in `releases`; one that was trained
+    on everything is only refused there. Raises
     `banquet_client.ClientError`, `StageFailed`, and as `evaluate_release`.
     """
     began_s = time.monotonic()
     cases = plan.cases(dataset)
+    questions = _served(cases.questions(), placements)
+    # Before anything is recorded.
+    release = await served_release(address)
+    is_here = release in registry.versions(releases)
+    if is_here:
+        _refuse_refitted(releases / release)
     progress.begin("recording", len(cases.targets))
     recorded = 0
 
@@ -113,10 +118,9 @@ async def evaluate_gateway(
         recorded = users
 
     async with AsyncExitStack() as stack:
-        gateway, release = await stack.enter_async_context(gateway_users(address, cases, note))
-        questions = _served(cases.questions(), placements)
+        gateway = await stack.enter_async_context(gateway_users(address, cases, note))
         alone: Answerer | None = None
-        if release in registry.versions(releases):
+        if is_here:
             _, alone = await stack.enter_async_context(in_process(releases / release, cases, placements, plan.threads))
         entries = await _judged(questions, Baselines(cases), gateway, alone, progress)
     body = report(
@@ -129,6 +133,13 @@ async def evaluate_gateway(
         took_s=time.monotonic() - began_s,
     )
     return {**body, "address": address, "degraded_answers": gateway.degraded}
+
+
+def _refuse_refitted(folder: Path) -> None:
+    """Raises `BadRelease` for a release, or what was made of one, that learned the items that are asked for."""
+    measured = load(folder).metrics.get("refit_of")
+    if measured:
+        raise BadRelease(f"release {folder.name} has learned the very items that are asked for; evaluate {measured} instead")
 
 
 def _served(questions: Sequence[Question], placements: Mapping[str, PlacementSettings]) -> list[Question]:

@@ -133,9 +133,15 @@ async def _forget(client: AsyncBanquetClient) -> None:
     raise StageFailed("not_forgotten", f"after {FORGET_WITHIN_S:.0f} s: {erasure.detail}; `banquet forget` goes on with it")
 
 
+async def served_release(address: str) -> str:
+    """The version that a gateway serves. Raises `banquet_client.ClientError`."""
+    async with AsyncBanquetClient(address, timeout_s=TIMEOUT_S) as client:
+        return (await client.status()).release.version
+
+
 @asynccontextmanager
-async def gateway_users(address: str, cases: Cases, done: Callable[[int], None]) -> AsyncIterator[tuple[GatewayUsers, str]]:
-    """Evaluation users whose histories a gateway knows, and the release that it serves; they are forgotten at the end.
+async def gateway_users(address: str, cases: Cases, done: Callable[[int], None]) -> AsyncIterator[GatewayUsers]:
+    """Evaluation users whose histories a gateway knows; they are forgotten at the end.
 
     Raises `banquet_client.ClientError` and `StageFailed`.
     """
@@ -143,10 +149,9 @@ async def gateway_users(address: str, cases: Cases, done: Callable[[int], None])
     if needed > MOST_USERS:
         raise BadSettings(f"--users {len(cases.targets)} is more than a gateway takes; ask for at most {MOST_USERS - 2}")
     async with AsyncBanquetClient(address, timeout_s=TIMEOUT_S) as client:
-        status = await client.status()
         users = GatewayUsers(client, cases, random.randrange(MOST_USERS - needed))  # noqa: S311 - no secret
         try:
             await users.record(done)
-            yield users, status.release.version
+            yield users
         finally:
             await _forget(client)
