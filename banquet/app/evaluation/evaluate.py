@@ -97,9 +97,9 @@ async def evaluate_gateway(
 ) -> dict[str, Any]:
     """What a running gateway answers, asked over gRPC as evaluation users.
 
-    Retrieval alone is measured in this process, where the release that the gateway serves lies in `releases`; one that was trained
-    on everything is only refused there. Raises
-    `banquet_client.ClientError`, `StageFailed`, and as `evaluate_release`.
+    Retrieval alone is measured in this process, where the release that the gateway serves lies in `releases`. Only there can it
+    be known that a release was trained on everything, which is refused. Raises `banquet_client.ClientError`, `StageFailed`, and
+    as `evaluate_release`.
     """
     began_s = time.monotonic()
     cases = plan.cases(dataset)

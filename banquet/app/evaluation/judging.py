@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from banquet.app.evaluation.cases import FEWEST_USERS
 from banquet.training.evaluate import TOP
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def _entry(name: str, title: str, worth: Mapping[str, Gains | None]) -> dict[str
         "users": len(ours),
         **{of: None if own is None else _metrics(own) for of, own in worth.items()},
         **{f"against_{of}": difference for of, difference in against.items()},
-        "worse_than_popularity": behind is not None and behind["high"] < 0,
+        # An interval of a few users is no interval: theirs may be all alike.
+        "worse_than_popularity": behind is not None and len(ours) >= FEWEST_USERS and behind["high"] < 0,
     }
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from banquet.app.evaluation.answering import Baselines, answers
-from banquet.app.evaluation.cases import OTHERS, Cases
+from banquet.app.evaluation.cases import FEWEST_USERS, OTHERS, Cases
 from banquet.app.evaluation.judging import gains, judged
 from banquet.app.evaluation.tables import evaluation_table, warnings_of
 from banquet.app.tables import show
@@ -119,6 +119,7 @@ async def test_a_release_behind_popularity_is_warned_of(cases, capsys, monkeypat
     monkeypatch.setenv("COLUMNS", "80")
     question = by_name(cases)["slate"]
     missed, found = await answers(Knowing(11), question), await answers(Knowing(1), question)
+    perfect = judged(question, dict.fromkeys(("banquet", "popularity", "markov", "retrieval"), found))
     body = {"release": "0123456789ab", "how": "in process", "users": 40, "dataset": "shop"}
     lists = {"popularity": await answers(Knowing(5), question), "markov": missed, "retrieval": None}
     worse = {**body, "questions": judged(question, {"banquet": missed, **lists})}
@@ -127,9 +128,20 @@ async def test_a_release_behind_popularity_is_warned_of(cases, capsys, monkeypat
     show(
         evaluation_table({**body, "questions": judged(by_name(cases)["catalogue"], {"banquet": missed, **lists})}, segments=True)
     )
+    show(evaluation_table({**body, "questions": perfect}, segments=True))
     printed = capsys.readouterr().out
     assert "…" not in printed
     assert "short histories" in printed or len(cases.targets) < 80
+
+
+async def test_a_few_users_condemn_no_release(cases) -> None:
+    """What one user took, or nineteen, proves nothing, though all of their differences may be the same."""
+    question = by_name(cases)["catalogue"]
+    for users, is_worse in ((1, False), (FEWEST_USERS - 1, False), (FEWEST_USERS, True)):
+        asked = replace(question, cases=question.cases[:users], segments={})
+        lists = {"banquet": await answers(Knowing(11), asked), "popularity": await answers(Knowing(1), asked)}
+        (entry,) = judged(asked, {**lists, "markov": None, "retrieval": None})
+        assert entry["worse_than_popularity"] is is_worse
 
 
 def test_without_users_to_ask_about_nothing_is_evaluated() -> None:
