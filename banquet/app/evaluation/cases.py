@@ -198,22 +198,26 @@ def _with(case: Case, **changes: object) -> Case:
 
 
 def _categories(dataset: Dataset, wanted: str | None) -> Categories | None:
-    """Of the column asked for, or else of the first list, or else of the first text with few values; None without any."""
+    """Of the column asked for, or else of the first list, or else of the first text with few values; None without any.
+
+    A text that is another one for most items, such as an article number, is none of categories.
+    """
     kinds = {name: dataset.items.schema.field(name).type for name in dataset.item_features}
     lists = [name for name, kind in kinds.items() if pa.types.is_list(kind)]
     texts = [name for name, kind in kinds.items() if pa.types.is_string(kind)]
     if wanted is not None and wanted not in (*lists, *texts):
         known = ", ".join((*lists, *texts)) or "none"
         raise BadSettings(f"--category {wanted!r} is no item feature of texts in dataset {dataset.name}; it has: {known}")
-    few = [name for name in texts if 1 < len(pc.unique(dataset.items[name])) <= MOST_CATEGORIES]
+    most = min(MOST_CATEGORIES, len(dataset.items) // 2)
+    few = [name for name in texts if 1 < len(pc.unique(dataset.items[name])) <= most]
     name = wanted or next(iter((*lists, *few)), None)
     if name is None:
         return None
     cells = dataset.items[name].to_pylist()
-    held = [sorted(set(cell)) if isinstance(cell, list) else [cell] for cell in (cell or [] for cell in cells)]
-    values = sorted({value for own in held for value in own if value})
+    held = [{value for value in (cell if isinstance(cell, list) else [cell]) if value} for cell in cells]
+    values = sorted(set().union(*held))
     code = {value: number for number, value in enumerate(values)}
-    of = [[code[value] for value in own if value] for own in held]
+    of = [sorted(code[value] for value in own) for own in held]
     rows: list[list[int]] = [[] for _ in values]
     for row, own in enumerate(of):
         for value in own:

@@ -12,6 +12,7 @@ from banquet.app.evaluation.judging import gains, judged
 from banquet.app.evaluation.tables import evaluation_table, warnings_of
 from banquet.app.tables import show
 from banquet.core.errors import BadData, BadSettings
+from banquet.training.datasets.dataset import Dataset
 from banquet.training.datasets.synthetic import synthesize
 
 
@@ -57,6 +58,24 @@ def test_a_filter_is_one_of_the_items_own_categories(cases) -> None:
             }
     rarest = {case.target: len(case.allowed) for case in questions["filtered"].cases}
     assert all(rarest[case.target] <= len(case.allowed) for case in questions["category"].cases)
+
+
+def with_column(dataset, name: str, values: list) -> Dataset:
+    items = dataset.items.select(["item_id", "available"])
+    return replace(dataset, items=items.append_column(name, pa.array(values)))
+
+
+def test_a_filter_is_by_what_several_items_share(cases) -> None:
+    """By no text that is another one for each item; values that are missing, or are missing in a list, are none."""
+    n = len(cases.item_ids)
+
+    def filtered_by(name: str, values: list) -> set[str]:
+        asked = Cases(with_column(cases.dataset, name, values), 40, 5, placement="home", page_placement="detail")
+        return {case.filter_value for question in asked.questions() if question.filter_by == name for case in question.cases}
+
+    assert not filtered_by("sku", [f"no. {number}" for number in range(n)])
+    assert filtered_by("brand", [("ours", "theirs", "", None)[number % 4] for number in range(n)]) == {"ours", "theirs"}
+    assert filtered_by("tags", [(["a", None, ""], [], None)[number % 3] for number in range(n)]) == {"a"}
 
 
 def test_popularity_answers_under_the_same_rules(cases) -> None:
