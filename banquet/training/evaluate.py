@@ -30,6 +30,8 @@ DEEP = 500
 USERS_AT_ONCE = 256
 # What comes next is learned from what came before it.
 FEWEST_TO_LEARN_FROM = 2
+# Of all interactions, those with popular items.
+POPULAR_SHARE = 0.5
 
 
 @dataclass
@@ -61,6 +63,15 @@ def unseen_targets(log: Log, targets: Ints) -> Ints:
     """The targets that their user had not had before: nobody is served what they have had."""
     fresh: Ints = targets[log.first_had(log.user[targets], log.item[targets]) == targets]
     return fresh
+
+
+def are_popular(counts: Floats) -> NDArray[np.bool_]:
+    """Which items [N] are the most popular, by their interactions [N]: those that together have half of all."""
+    falling = np.sort(counts)[::-1]
+    cumulated = np.cumsum(falling, dtype=np.float64)
+    least = falling[int(np.searchsorted(cumulated, POPULAR_SHARE * cumulated[-1]))]
+    popular: NDArray[np.bool_] = counts >= least
+    return popular
 
 
 def require_targets(name: str, log: Log, split: Split) -> None:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from banquet.core.declared import HISTORY_LENGTH
 from banquet.core.errors import BadData, BadSettings
 from banquet.training.activity import read_log
-from banquet.training.evaluate import unseen_targets
+from banquet.training.evaluate import are_popular, unseen_targets
 from banquet.training.split import FEWEST, split_by_time
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ OTHERS = 99
 MOST_CATEGORIES = 200
 # A segment of fewer users tells nothing.
 FEWEST_USERS = 20
-# The shares of users with the shortest and the longest histories, and of all interactions that popular items have.
-SHORT_SHARE, LONG_SHARE, POPULAR_SHARE = 0.25, 0.25, 0.5
+# The shares of users with the shortest and the longest histories.
+SHORT_SHARE, LONG_SHARE = 0.25, 0.25
 
 Call = Literal["recommend", "rank", "similar"]
 
@@ -173,17 +173,14 @@ class Cases:
         """Of the users: short and long histories, popular, rare and new targets."""
         lengths = self.targets - self.log.starts[self.log.user[self.targets]]
         taken = self.log.item[self.targets]
-        falling = np.sort(self.counts)[::-1]
-        cumulated = np.cumsum(falling)
-        least = falling[int(np.searchsorted(cumulated, POPULAR_SHARE * cumulated[-1]))]
-        counted = self.counts[taken]
+        popular = are_popular(self.counts)[taken]
         return _of_enough(
             {
                 "short histories": lengths <= np.quantile(lengths, SHORT_SHARE),
                 "long histories": lengths >= np.quantile(lengths, 1 - LONG_SHARE),
-                "popular items": counted >= least,
-                "rare items": counted < least,
-                "new items": counted == 0,
+                "popular items": popular,
+                "rare items": ~popular,
+                "new items": self.counts[taken] == 0,
             }
         )
 
