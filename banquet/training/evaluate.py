@@ -26,6 +26,7 @@ PROTOCOL = (
     "in the user's history up to then; targets the user had had before are left out; ties count against the model"
 )
 TOP = 10
+Z_95 = 1.96
 DEEP = 500
 USERS_AT_ONCE = 256
 # What comes next is learned from what came before it.
@@ -109,6 +110,12 @@ def rank_all(log: Log, targets: Ints, score: Callable[[Ints], Floats]) -> dict[s
         hide_seen(log, batch, scores)
         ranks.add(scores, log.item[batch])
     return ranks.metrics(log.n_items)
+
+
+def interval_95(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % interval of the mean of values [U], such as paired differences of users."""
+    mean, spread = float(values.mean()), float(Z_95 * values.std() / len(values) ** 0.5)
+    return mean - spread, mean + spread
 
 
 def auc(labels: NDArray[np.bool_], scores: Floats) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from banquet.core.questions import QUESTIONS
-from banquet.training.evaluate import TOP, are_popular, hide_seen, in_batches
+from banquet.training.evaluate import TOP, are_popular, hide_seen, in_batches, interval_95
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,7 +192,4 @@ def gains(scores: Tensor, own: Tensor) -> NDArray[np.float64]:
 
 
 def _value(alone: NDArray[np.float64], ranked: NDArray[np.float64]) -> Value:
-    difference = ranked - alone
-    spread = 1.96 * float(difference.std()) / max(1, len(difference)) ** 0.5
-    mean = float(difference.mean())
-    return Value(float(alone.mean()), float(ranked.mean()), mean - spread, mean + spread)
+    return Value(float(alone.mean()), float(ranked.mean()), *interval_95(ranked - alone))

@@ -14,6 +14,7 @@ from banquet.core.declared import HISTORY_LENGTH
 from banquet.core.errors import BadData, BadSettings
 from banquet.training.activity import read_log
 from banquet.training.evaluate import are_popular, unseen_targets
+from banquet.training.questions import OTHERS
 from banquet.training.split import FEWEST, split_by_time
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Mask = NDArray[np.bool_]
 
-# A caller's own list: the item taken and so many others, drawn evenly from what the user has not had.
-OTHERS = 99
 # A text column is one of categories up to so many different values.
 MOST_CATEGORIES = 200
 # A segment of fewer users tells nothing.

@@ -7,13 +7,14 @@ import pyarrow as pa
 import pytest
 
 from banquet.app.evaluation.answering import Baselines, answers
-from banquet.app.evaluation.cases import FEWEST_USERS, OTHERS, Cases
+from banquet.app.evaluation.cases import FEWEST_USERS, Cases
 from banquet.app.evaluation.judging import gains, judged
 from banquet.app.evaluation.tables import evaluation_table, warnings_of
 from banquet.app.tables import show
 from banquet.core.errors import BadData, BadSettings
 from banquet.training.datasets.dataset import Dataset
 from banquet.training.datasets.synthetic import synthesize
+from banquet.training.questions import OTHERS
 
 
 @pytest.fixture(scope="module")
