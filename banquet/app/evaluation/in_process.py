@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from banquet.app.live_release import MODEL_FAILURES
 from banquet.app.stages import Stages
 from banquet.app.wiring import read_release
 from banquet.core.catalogue import Catalogue
@@ -66,16 +67,10 @@ class InProcessRelease:
         )
         pipeline = {"rank": self.rank, "similar": self.similar}.get(question.call) or self.placements[question.placement]
         answer = await pipeline.run(query)
-        lost = [f"{each.stage}: {each.reason}" for each in answer.degradations if each.reason in BROKEN]
+        lost = [f"{each.stage}: {each.reason}" for each in answer.degradations if each.reason in MODEL_FAILURES]
         if lost:
             raise BadRelease(f"the release cannot be evaluated: {'; '.join(lost)}; see `banquet release inspect`")
         return self.catalogue.ids_of(answer.picks.rows)
-
-
-# What would make an evaluation say something of this machine instead of the models.
-BROKEN = frozenset(
-    ("unavailable", "timeout", "overloaded", "model_error", "stale_catalogue", "schema_mismatch", "internal_error")
-)
 
 
 class CaseUsers:
