@@ -16,6 +16,7 @@ from banquet.app.evaluation.over_grpc import gateway_users, served_release
 from banquet.core.errors import BadRelease, BadSettings
 from banquet.releases import evaluations, registry
 from banquet.releases.manifest import load
+from banquet.training.served_features import as_trained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from banquet.app.placements import PlacementSettings
     from banquet.training.datasets.dataset import Dataset
     from banquet.training.progress import Progress
+    from banquet.wire.manifest_file import Manifest
 
 IN_PROCESS, OVER_GRPC = "in process", "over gRPC"
 
@@ -69,8 +71,7 @@ async def evaluate_release(
     """
     began_s = time.monotonic()
     folder = registry.resolve(releases, version)
-    _refuse_refitted(folder)
-    cases = plan.cases(dataset)
+    cases = plan.cases(as_trained(dataset, _measurable(folder).schema))
     questions = _served(cases.questions(), placements)
     async with in_process(folder, cases, placements, plan.threads) as (ranked, alone):
         entries = await _judged(questions, Baselines(cases), ranked, alone, progress)
@@ -102,13 +103,13 @@ async def evaluate_gateway(
     as `evaluate_release`.
     """
     began_s = time.monotonic()
-    cases = plan.cases(dataset)
-    questions = _served(cases.questions(), placements)
-    # Before anything is recorded.
+    # Whatever cannot be asked is found out before anything is recorded.
     release = await served_release(address)
     is_here = release in registry.versions(releases)
     if is_here:
-        _refuse_refitted(releases / release)
+        dataset = as_trained(dataset, _measurable(releases / release).schema)
+    cases = plan.cases(dataset)
+    questions = _served(cases.questions(), placements)
     progress.begin("recording", len(cases.targets))
     recorded = 0
 
@@ -135,11 +136,13 @@ async def evaluate_gateway(
     return {**body, "address": address, "degraded_answers": gateway.degraded}
 
 
-def _refuse_refitted(folder: Path) -> None:
-    """Raises `BadRelease` for a release, or what was made of one, that learned the items that are asked for."""
-    measured = load(folder).metrics.get("refit_of")
+def _measurable(folder: Path) -> Manifest:
+    """A release's manifest. Raises `BadRelease` for a release, or what was made of one, that learned the items asked for."""
+    manifest = load(folder)
+    measured = manifest.metrics.get("refit_of")
     if measured:
         raise BadRelease(f"release {folder.name} has learned the very items that are asked for; evaluate {measured} instead")
+    return manifest
 
 
 def _served(questions: Sequence[Question], placements: Mapping[str, PlacementSettings]) -> list[Question]:
