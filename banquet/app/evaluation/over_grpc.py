@@ -153,7 +153,7 @@ async def gateway_users(address: str, cases: Cases, done: Callable[[int], None])
     if needed > MOST_USERS:
         raise BadSettings(f"--users {len(cases.targets)} is more than a gateway takes; ask for at most {MOST_USERS - 2}")
     async with AsyncBanquetClient(address, timeout_s=TIMEOUT_S) as client:
-        users = GatewayUsers(client, cases, random.randrange(MOST_USERS - needed))  # noqa: S311 - no secret
+        users = GatewayUsers(client, cases, random.randrange(MOST_USERS - needed + 1))  # noqa: S311 - no secret
         try:
             await users.record(done)
             yield users
