@@ -59,5 +59,5 @@ def _interval(difference: Mapping[str, float] | None) -> str:
 
 
 def _short(share: float) -> str:
-    """Of a share, three places without the zero in front."""
-    return f"{share:.3f}".removeprefix("0")
+    """Of a share, four characters: three places without the zero in front, or 1.00."""
+    return f"{share:.3f}".removeprefix("0")[:4]
