@@ -20,7 +20,7 @@ from bench.report import caption
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 SERVICE = "/banquet.v1.RecommendationService"
 USERS, LIMIT, OWN_CANDIDATES = 500, 20, 100
@@ -124,24 +124,20 @@ def _summary(found: Found) -> dict[str, Any]:
 
 
 def _latency(found: Found, question: str) -> dict[str, Any]:
-    ours, theirs = ([one.percentile_ms(50) for one in found[side, question, 1]] for side in ("measured", "baseline"))
-    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-    return {
-        "ratio": median(ratios),
-        "p50_ms": median(ours),
-        "baseline_p50_ms": median(theirs),
-        "ratio_by_round": ratios,
-        "failures": _failures(found, question, 1),
-    }
+    return _compared(found, question, 1, "p50_ms", lambda outcome: outcome.percentile_ms(50))
 
 
 def _throughput(found: Found, question: str, callers: int) -> dict[str, Any]:
-    ours, theirs = ([one.rps for one in found[side, question, callers]] for side in ("measured", "baseline"))
+    return _compared(found, question, callers, "rps", lambda outcome: outcome.rps)
+
+
+def _compared(found: Found, question: str, callers: int, name: str, value: Callable[[Outcome], float]) -> dict[str, Any]:
+    ours, theirs = ([value(one) for one in found[side, question, callers]] for side in ("measured", "baseline"))
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     return {
         "ratio": median(ratios),
-        "rps": median(ours),
-        "baseline_rps": median(theirs),
+        name: median(ours),
+        f"baseline_{name}": median(theirs),
         "ratio_by_round": ratios,
         "failures": _failures(found, question, callers),
     }

@@ -16,7 +16,7 @@ from feast.types import Array, FeastType, Float32, Int64, String, from_feast_to_
 # A century: old interactions stay valid. With ttl 0 the first `feast materialize-incremental` would look back one year only.
 NEVER_STALE = timedelta(days=36_500)
 
-HISTORY: dict[str, FeastType] = {"history": Array(String)}  # the last 50 item ids, newest first
+HISTORY: dict[str, FeastType] = {"history": Array(String)}  # the last 200 item ids, newest first
 COUNTERS: dict[str, FeastType] = {"interaction_count": Int64, "rating_count": Int64, "rating_mean": Float32}
 RECENT: dict[str, FeastType] = {
     f"{name}_{window}": kind

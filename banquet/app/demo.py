@@ -55,6 +55,7 @@ def make(settings: Settings, data: Path | None, preset: str, seed: int) -> None:
     """Data, release, archives and features: whatever of it is missing or was made from something else."""
     from banquet.app.evaluation.after_training import evaluate_new
     from banquet.app.evaluation.tables import evaluation_table
+    from banquet.app.placements import read_placements
     from banquet.features.offline.prepare import prepare
     from banquet.releases import registry
     from banquet.releases.archive import build
@@ -78,8 +79,10 @@ def make(settings: Settings, data: Path | None, preset: str, seed: int) -> None:
     trained = settings.workspace / "demo-release"
 
     def train_release() -> None:
+        placements = read_placements(settings.placements_file)
         release = train(TrainingOrder(dataset, settings.releases, preset, seed)).name
-        show(evaluation_table(evaluate_new(dataset, settings.releases, release, seed, Progress()), segments=False))
+        found = evaluate_new(dataset, settings.releases, release, seed, placements, Progress())
+        show(evaluation_table(found, segments=False))
         trained.write_text(release)
 
     ledger.once("data", f"{source} {seed}", dataset / "dataset.json", write_data)

@@ -17,7 +17,8 @@ Kind = Literal["history", "count", "mean", "rate"]
 EVENT_TYPES = ("impression", "click", "rating", "purchase")
 # What a user chose to do. An impression is what we did.
 INTERACTIONS = ("click", "rating", "purchase")
-HISTORY_LENGTH = 50
+# Models look at the newest of them (`history_length` of a release); all of them are seen, and not shown again.
+HISTORY_LENGTH = 200
 SECOND_US = 1_000_000
 
 
@@ -72,7 +73,7 @@ class Feature:
 WINDOWS = (Window("1h", 3_600, 60), Window("24h", 86_400, 1_800), Window("7d", 604_800, 10_800))
 CLICK_PRIOR = Prior(hits=1.0, tries=20.0)
 
-HISTORY = Feature("history", "history", INTERACTIONS)  # the last 50 different items, newest first
+HISTORY = Feature("history", "history", INTERACTIONS)  # the last 200 different items, newest first
 COUNTERS = (
     Feature("interaction_count", "count", INTERACTIONS),
     Feature("rating_count", "count", ("rating",)),

@@ -34,6 +34,8 @@ MOST_CLICKS = 300_000
 POPULAR_SHARE = 0.5
 # The share of targets whose candidates all have a category of the target, as a query with a filter finds them.
 FILTERED_SHARE = 0.3
+# Retrieval scores are put on a scale that so many targets show.
+SCALE_TARGETS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,12 @@ def click_targets(log: Log, split: Split, rng: np.random.Generator) -> Ints:
     if not len(new):
         raise BadData("interactions.parquet: no user's later interactions are with an item new to them; import more items")
     return rng.permutation(new)[:MOST_CLICKS]
+
+
+def scale_of_scores(scorer: Scorer, targets: Ints, pool: int) -> tuple[float, float]:
+    """Mean and standard deviation of the scores that retrieval hands on, as some of the targets show them."""
+    best = np.sort(scorer(targets[:SCALE_TARGETS]), 1)[:, -pool:]
+    return float(best.mean()), max(float(best.std()), 1e-6)
 
 
 @dataclass(frozen=True)

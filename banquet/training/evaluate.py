@@ -26,10 +26,13 @@ PROTOCOL = (
     "in the user's history up to then; targets the user had had before are left out; ties count against the model"
 )
 TOP = 10
+Z_95 = 1.96
 DEEP = 500
 USERS_AT_ONCE = 256
 # What comes next is learned from what came before it.
 FEWEST_TO_LEARN_FROM = 2
+# Of all interactions, those with popular items.
+POPULAR_SHARE = 0.5
 
 
 @dataclass
@@ -61,6 +64,15 @@ def unseen_targets(log: Log, targets: Ints) -> Ints:
     """The targets that their user had not had before: nobody is served what they have had."""
     fresh: Ints = targets[log.first_had(log.user[targets], log.item[targets]) == targets]
     return fresh
+
+
+def are_popular(counts: Floats) -> NDArray[np.bool_]:
+    """Which items [N] are the most popular, by their interactions [N]: those that together have half of all."""
+    falling = np.sort(counts)[::-1]
+    cumulated = np.cumsum(falling, dtype=np.float64)
+    least = falling[int(np.searchsorted(cumulated, POPULAR_SHARE * cumulated[-1]))]
+    popular: NDArray[np.bool_] = counts >= least
+    return popular
 
 
 def require_targets(name: str, log: Log, split: Split) -> None:
@@ -98,6 +110,12 @@ def rank_all(log: Log, targets: Ints, score: Callable[[Ints], Floats]) -> dict[s
         hide_seen(log, batch, scores)
         ranks.add(scores, log.item[batch])
     return ranks.metrics(log.n_items)
+
+
+def interval_95(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % interval of the mean of values [U], such as paired differences of users."""
+    mean, spread = float(values.mean()), float(Z_95 * values.std() / len(values) ** 0.5)
+    return mean - spread, mean + spread
 
 
 def auc(labels: NDArray[np.bool_], scores: Floats) -> float:

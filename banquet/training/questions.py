@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from banquet.core.questions import QUESTIONS
-from banquet.training.evaluate import TOP, hide_seen, in_batches
+from banquet.training.evaluate import TOP, are_popular, hide_seen, in_batches, interval_95
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,10 +94,7 @@ class Questions:
 
     def are_rare(self, targets: Ints) -> NDArray[np.bool_]:
         """Which of the items taken are none of the most popular, which have half of all interactions."""
-        falling = np.sort(self.popularity)[::-1]
-        cumulated = np.cumsum(falling)
-        least = falling[int(np.searchsorted(cumulated, 0.5 * cumulated[-1]))]
-        rare: NDArray[np.bool_] = self.popularity[self.log.item[targets]] < least
+        rare: NDArray[np.bool_] = ~are_popular(self.popularity)[self.log.item[targets]]
         return rare
 
     def can_ask(self, question: Question) -> bool:
@@ -195,7 +192,4 @@ def gains(scores: Tensor, own: Tensor) -> NDArray[np.float64]:
 
 
 def _value(alone: NDArray[np.float64], ranked: NDArray[np.float64]) -> Value:
-    difference = ranked - alone
-    spread = 1.96 * float(difference.std()) / max(1, len(difference)) ** 0.5
-    mean = float(difference.mean())
-    return Value(float(alone.mean()), float(ranked.mean()), mean - spread, mean + spread)
+    return Value(float(alone.mean()), float(ranked.mean()), *interval_95(ranked - alone))

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from banquet.training.candidates import Sampler, click_targets
+from banquet.training.candidates import Sampler, click_targets, scale_of_scores
 from banquet.training.cascade import Cascade
 from banquet.training.evaluate import auc, unseen_targets
 from banquet.training.models.ranking import Ranker
@@ -45,8 +45,6 @@ VALID_USERS = 4_000
 # Shares of users in training whose profile is hidden, as it is missing for users who have just come.
 NO_PROFILE_SHARE = 0.2
 NO_PROFILE_SHARE_OF_STRANGERS = 0.5
-# Retrieval scores are put on a scale that this many targets show.
-SCALE_TARGETS = 500
 
 
 @dataclass(frozen=True)
@@ -145,9 +143,9 @@ class RankingTrainer:
         return () if self.lessons is None else self.lessons.judging(model)
 
     def _set_scale(self, model: Ranker, clicks: Ints) -> None:
-        scores = np.sort(self.scorer(clicks[:SCALE_TARGETS]), 1)[:, -self.preset.ranking.pool :]
-        model.score_mean.fill_(float(scores.mean()))
-        model.score_scale.fill_(max(float(scores.std()), 1e-6))
+        mean, scale = scale_of_scores(self.scorer, clicks, self.preset.ranking.pool)
+        model.score_mean.fill_(mean)
+        model.score_scale.fill_(scale)
 
     def _click_loss(self, cascade: Cascade, targets: Ints) -> Tensor:
         """Cross-entropy of the item taken among candidates near and far, by users of whom some have no profile."""

@@ -27,7 +27,10 @@ def evaluate(
     placement: Annotated[str, typer.Option(help="The placement that is asked.")] = "home",
     page_placement: Annotated[str, typer.Option(help="The placement that shows items beside one.")] = "detail",
     category: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Item feature to filter by; by default the first list of texts.")
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Item feature to filter by; by default the first list of texts, or text that items share."
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the models in this process.")] = 1,
     as_json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write everything as JSON.")] = None,

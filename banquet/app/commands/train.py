@@ -49,6 +49,8 @@ def train(
     """
     from banquet.app.evaluation.after_training import evaluate_new
     from banquet.app.evaluation.tables import evaluation_table, warnings_of
+    from banquet.app.placements import read_placements
+    from banquet.app.settings import read_settings
     from banquet.app.tables import plain_console, show
     from banquet.releases import evaluations, registry
     from banquet.releases.manifest import load
@@ -59,9 +61,11 @@ def train(
     from banquet.training.train import train as run
 
     features, console = None if repo is None else _features_of(repo), plain_console(stderr=as_json)
+    # Before the training: a file that cannot be read must not be found out after it.
+    placements = read_placements(read_settings().placements_file)
     order = TrainingOrder(data, out, preset, seed, threads, console, served, features, models)
     measured = run(order)
-    evaluation = evaluate_new(data, out, measured.name, seed, Progress(console))
+    evaluation = evaluate_new(data, out, measured.name, seed, placements, Progress(console))
     folder = measured
     if refit:
         folder = train_again(order, measured)

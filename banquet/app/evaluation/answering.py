@@ -72,7 +72,8 @@ class Baselines:
 
     def _best(self, case: Case, scores: NDArray[np.float32]) -> list[str]:
         cases = self._cases
-        allowed = cases.available.copy()
+        # A caller's own list is answered whole, with what is not available.
+        allowed = np.ones_like(cases.available) if case.item_ids else cases.available.copy()
         if case.allowed is not None:
             allowed &= np.isin(np.arange(len(allowed)), case.allowed)
         if case.history:

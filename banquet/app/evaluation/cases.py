@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from banquet.core.declared import HISTORY_LENGTH
 from banquet.core.errors import BadData, BadSettings
 from banquet.training.activity import read_log
-from banquet.training.evaluate import unseen_targets
+from banquet.training.evaluate import are_popular, unseen_targets
+from banquet.training.questions import OTHERS
 from banquet.training.split import FEWEST, split_by_time
 
 if TYPE_CHECKING:
@@ -28,14 +29,12 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Mask = NDArray[np.bool_]
 
-# A caller's own list: the item taken and so many others, drawn evenly from what the user has not had.
-OTHERS = 99
 # A text column is one of categories up to so many different values.
 MOST_CATEGORIES = 200
 # A segment of fewer users tells nothing.
 FEWEST_USERS = 20
-# The shares of users with the shortest and the longest histories, and of all interactions that popular items have.
-SHORT_SHARE, LONG_SHARE, POPULAR_SHARE = 0.25, 0.25, 0.5
+# The shares of users with the shortest and the longest histories.
+SHORT_SHARE, LONG_SHARE = 0.25, 0.25
 
 Call = Literal["recommend", "rank", "similar"]
 
@@ -173,17 +172,14 @@ class Cases:
         """Of the users: short and long histories, popular, rare and new targets."""
         lengths = self.targets - self.log.starts[self.log.user[self.targets]]
         taken = self.log.item[self.targets]
-        falling = np.sort(self.counts)[::-1]
-        cumulated = np.cumsum(falling)
-        least = falling[int(np.searchsorted(cumulated, POPULAR_SHARE * cumulated[-1]))]
-        counted = self.counts[taken]
+        popular = are_popular(self.counts)[taken]
         return _of_enough(
             {
                 "short histories": lengths <= np.quantile(lengths, SHORT_SHARE),
                 "long histories": lengths >= np.quantile(lengths, 1 - LONG_SHARE),
-                "popular items": counted >= least,
-                "rare items": counted < least,
-                "new items": counted == 0,
+                "popular items": popular,
+                "rare items": ~popular,
+                "new items": self.counts[taken] == 0,
             }
         )
 
@@ -198,22 +194,26 @@ def _with(case: Case, **changes: object) -> Case:
 
 
 def _categories(dataset: Dataset, wanted: str | None) -> Categories | None:
-    """Of the column asked for, or else of the first list, or else of the first text with few values; None without any."""
+    """Of the column asked for, or else of the first list, or else of the first text with few values; None without any.
+
+    A text that is another one for most items, such as an article number, is none of categories.
+    """
     kinds = {name: dataset.items.schema.field(name).type for name in dataset.item_features}
     lists = [name for name, kind in kinds.items() if pa.types.is_list(kind)]
     texts = [name for name, kind in kinds.items() if pa.types.is_string(kind)]
     if wanted is not None and wanted not in (*lists, *texts):
         known = ", ".join((*lists, *texts)) or "none"
         raise BadSettings(f"--category {wanted!r} is no item feature of texts in dataset {dataset.name}; it has: {known}")
-    few = [name for name in texts if 1 < len(pc.unique(dataset.items[name])) <= MOST_CATEGORIES]
+    most = min(MOST_CATEGORIES, len(dataset.items) // 2)
+    few = [name for name in texts if 1 < len(pc.unique(dataset.items[name])) <= most]
     name = wanted or next(iter((*lists, *few)), None)
     if name is None:
         return None
     cells = dataset.items[name].to_pylist()
-    held = [sorted(set(cell)) if isinstance(cell, list) else [cell] for cell in (cell or [] for cell in cells)]
-    values = sorted({value for own in held for value in own if value})
+    held = [{value for value in (cell if isinstance(cell, list) else [cell]) if value} for cell in cells]
+    values = sorted(set().union(*held))
     code = {value: number for number, value in enumerate(values)}
-    of = [[code[value] for value in own if value] for own in held]
+    of = [sorted(code[value] for value in own) for own in held]
     rows: list[list[int]] = [[] for _ in values]
     for row, own in enumerate(of):
         for value in own:

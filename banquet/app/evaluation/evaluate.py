@@ -12,10 +12,11 @@ from banquet.app.evaluation.answering import Baselines, answers
 from banquet.app.evaluation.cases import Cases
 from banquet.app.evaluation.in_process import in_process
 from banquet.app.evaluation.judging import judged, report
-from banquet.app.evaluation.over_grpc import gateway_users
+from banquet.app.evaluation.over_grpc import gateway_users, served_release
 from banquet.core.errors import BadRelease, BadSettings
 from banquet.releases import evaluations, registry
 from banquet.releases.manifest import load
+from banquet.training.served_features import as_trained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from banquet.app.placements import PlacementSettings
     from banquet.training.datasets.dataset import Dataset
     from banquet.training.progress import Progress
+    from banquet.wire.manifest_file import Manifest
 
 IN_PROCESS, OVER_GRPC = "in process", "over gRPC"
 
@@ -69,10 +71,7 @@ async def evaluate_release(
     """
     began_s = time.monotonic()
     folder = registry.resolve(releases, version)
-    measured = load(folder).metrics.get("refit_of")
-    if measured:
-        raise BadRelease(f"release {folder.name} has learned the very items that are asked for; evaluate {measured} instead")
-    cases = plan.cases(dataset)
+    cases = plan.cases(as_trained(dataset, _measurable(folder).schema))
     questions = _served(cases.questions(), placements)
     async with in_process(folder, cases, placements, plan.threads) as (ranked, alone):
         entries = await _judged(questions, Baselines(cases), ranked, alone, progress)
@@ -99,11 +98,18 @@ async def evaluate_gateway(
 ) -> dict[str, Any]:
     """What a running gateway answers, asked over gRPC as evaluation users.
 
-    Retrieval alone is measured in this process, where the release that the gateway serves lies in `releases`. Raises
-    `banquet_client.ClientError`, `StageFailed`, and as `evaluate_release`.
+    Retrieval alone is measured in this process, where the release that the gateway serves lies in `releases`. Only there can it
+    be known that a release was trained on everything, which is refused. Raises `banquet_client.ClientError`, `StageFailed`, and
+    as `evaluate_release`.
     """
     began_s = time.monotonic()
+    # Whatever cannot be asked is found out before anything is recorded.
+    release = await served_release(address)
+    is_here = release in registry.versions(releases)
+    if is_here:
+        dataset = as_trained(dataset, _measurable(releases / release).schema)
     cases = plan.cases(dataset)
+    questions = _served(cases.questions(), placements)
     progress.begin("recording", len(cases.targets))
     recorded = 0
 
@@ -113,10 +119,9 @@ async def evaluate_gateway(
         recorded = users
 
     async with AsyncExitStack() as stack:
-        gateway, release = await stack.enter_async_context(gateway_users(address, cases, note))
-        questions = _served(cases.questions(), placements)
+        gateway = await stack.enter_async_context(gateway_users(address, cases, note))
         alone: Answerer | None = None
-        if release in registry.versions(releases):
+        if is_here:
             _, alone = await stack.enter_async_context(in_process(releases / release, cases, placements, plan.threads))
         entries = await _judged(questions, Baselines(cases), gateway, alone, progress)
     body = report(
@@ -129,6 +134,15 @@ async def evaluate_gateway(
         took_s=time.monotonic() - began_s,
     )
     return {**body, "address": address, "degraded_answers": gateway.degraded}
+
+
+def _measurable(folder: Path) -> Manifest:
+    """A release's manifest. Raises `BadRelease` for a release, or what was made of one, that learned the items asked for."""
+    manifest = load(folder)
+    measured = manifest.metrics.get("refit_of")
+    if measured:
+        raise BadRelease(f"release {folder.name} has learned the very items that are asked for; evaluate {measured} instead")
+    return manifest
 
 
 def _served(questions: Sequence[Question], placements: Mapping[str, PlacementSettings]) -> list[Question]:

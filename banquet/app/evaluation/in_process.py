@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from banquet.app.live_release import MODEL_FAILURES
 from banquet.app.stages import Stages
 from banquet.app.wiring import read_release
 from banquet.core.catalogue import Catalogue
@@ -22,7 +23,6 @@ from banquet.inference.batcher import Batcher
 from banquet.inference.inprocess import InProcess
 from banquet.training.columns import COUNTED, item_columns
 from banquet.training.evaluate import TOP
-from banquet.training.served_features import as_trained
 from banquet.wire.catalogue_file import Column, read_catalogue, write_catalogue
 from banquet.wire.manifest_file import BadManifest
 from banquet.wire.schema import SchemaMismatch
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from banquet.app.evaluation.cases import Case, Cases, Question
     from banquet.app.placements import PlacementSettings
     from banquet.core.pipeline import Pipeline
-    from banquet.training.datasets.dataset import Dataset
 
 # Nothing is urgent here: what is measured is what the models say.
 PATIENCE_S = 60.0
@@ -66,24 +65,18 @@ class InProcessRelease:
         )
         pipeline = {"rank": self.rank, "similar": self.similar}.get(question.call) or self.placements[question.placement]
         answer = await pipeline.run(query)
-        lost = [f"{each.stage}: {each.reason}" for each in answer.degradations if each.reason in BROKEN]
+        lost = [f"{each.stage}: {each.reason}" for each in answer.degradations if each.reason in MODEL_FAILURES]
         if lost:
             raise BadRelease(f"the release cannot be evaluated: {'; '.join(lost)}; see `banquet release inspect`")
         return self.catalogue.ids_of(answer.picks.rows)
 
 
-# What would make an evaluation say something of this machine instead of the models.
-BROKEN = frozenset(
-    ("unavailable", "timeout", "overloaded", "model_error", "stale_catalogue", "schema_mismatch", "internal_error")
-)
-
-
 class CaseUsers:
     """A `UserReader` of the cases' users: a dataset's rows, with history and counters as they were before the item was taken."""
 
-    def __init__(self, cases: Cases, dataset: Dataset) -> None:
+    def __init__(self, cases: Cases) -> None:
         self._cases = cases
-        log = cases.log
+        dataset, log = cases.dataset, cases.log
         self._columns = {name: dataset.users[name].to_pylist() for name in dataset.user_features}
         moments = log.moments[cases.targets]
         counted = log.user_counters.before(log.user[cases.targets], moments)
@@ -115,11 +108,13 @@ class CaseUsers:
 async def in_process(
     release: Path, cases: Cases, placements: Mapping[str, PlacementSettings], threads: int
 ) -> AsyncIterator[tuple[InProcessRelease, InProcessRelease]]:
-    """A release with its ranking model, and by its retrieval scores alone. Raises `BadRelease` when it cannot be loaded."""
+    """A release with its ranking model, and by its retrieval scores alone; cases are of a dataset `as_trained`.
+
+    Raises `BadRelease` when it cannot be loaded.
+    """
     manifest, vectors = read_release(release)
     with TemporaryDirectory(prefix="banquet-evaluation-") as folder:
-        dataset = as_trained(cases.dataset, manifest.schema)
-        catalogue = _catalogue(Path(folder), cases, dataset)
+        catalogue = _catalogue(Path(folder), cases)
         host = InProcess(release, Path(folder), threads=threads)
         models = Batcher(host)
         try:
@@ -127,7 +122,7 @@ async def in_process(
                 await host.loaded()
             except (BadManifest, EngineFailed, SchemaMismatch) as error:
                 raise BadRelease(f"release {release.name} cannot be evaluated: {error}") from error
-            users = CaseUsers(cases, dataset)
+            users = CaseUsers(cases)
 
             def answering(left_out: tuple[str, ...]) -> InProcessRelease:
                 stages = Stages(models, users, manifest.schema, vectors, (), left_out)
@@ -141,13 +136,13 @@ async def in_process(
             await host.close()
 
 
-def _catalogue(folder: Path, cases: Cases, dataset: Dataset) -> Catalogue:
+def _catalogue(folder: Path, cases: Cases) -> Catalogue:
     """Every item of the dataset, with the counters of what models may train on."""
     log = cases.log
     trained = np.arange(len(log)) < cases.split.train_end[log.user]
     # The moment after all that is trained on does not exist: users end at different times. So their events are counted alone.
     counted = np.stack([cases.counts, *_ratings(cases, trained)], 1).astype(np.float32)
-    columns = item_columns(dataset, counted)
+    columns = item_columns(cases.dataset, counted)
     columns["available"] = Column("number", "item_profile", cases.available)
     n = len(cases.item_ids)
     version = write_catalogue(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from banquet.training.evaluate import TOP
+from banquet.app.evaluation.cases import FEWEST_USERS
+from banquet.training.evaluate import TOP, interval_95
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     Gains = NDArray[np.float64]
 
-Z_95 = 1.96
 # The lists that every question has; `retrieval` is None where nobody could be asked.
 ANSWERED = ("banquet", "popularity", "markov", "retrieval")
 
@@ -71,25 +71,17 @@ def _entry(name: str, title: str, worth: Mapping[str, Gains | None]) -> dict[str
         "users": len(ours),
         **{of: None if own is None else _metrics(own) for of, own in worth.items()},
         **{f"against_{of}": difference for of, difference in against.items()},
-        "worse_than_popularity": behind is not None and behind["high"] < 0,
+        # An interval of a few users is no interval: theirs may be all alike.
+        "worse_than_popularity": behind is not None and len(ours) >= FEWEST_USERS and behind["high"] < 0,
     }
 
 
 def _metrics(worth: Gains) -> dict[str, float]:
     """With the 95 % interval of the mean NDCG@10."""
-    mean, spread = float(worth.mean()), _spread(worth)
-    return {
-        "hr@10": float((worth > 0).mean()),
-        "ndcg@10": mean,
-        "low": mean - spread,
-        "high": mean + spread,
-    }
+    low, high = interval_95(worth)
+    return {"hr@10": float((worth > 0).mean()), "ndcg@10": float(worth.mean()), "low": low, "high": high}
 
 
 def _paired(difference: Gains) -> dict[str, float]:
-    mean, spread = float(difference.mean()), _spread(difference)
-    return {"mean": mean, "low": mean - spread, "high": mean + spread}
-
-
-def _spread(values: Gains) -> float:
-    return float(Z_95 * values.std() / len(values) ** 0.5)
+    low, high = interval_95(difference)
+    return {"mean": float(difference.mean()), "low": low, "high": high}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from banquet_client import AsyncBanquetClient, DeadlineExceeded, Event, Overloaded, Unavailable
 
-from banquet.app.evaluation.in_process import BROKEN
+from banquet.app.live_release import MODEL_FAILURES
 from banquet.core.errors import BadSettings, StageFailed
 from banquet.core.evaluation_users import EVERY_EVALUATION_USER, HIGHEST, LOWEST, evaluation_user
 from banquet.training.evaluate import TOP
@@ -57,7 +57,7 @@ class GatewayUsers:
                 if attempt == TRIES:
                     raise
             else:
-                if not any(lost.reason in BROKEN for lost in answer.degradations):
+                if not any(lost.reason in MODEL_FAILURES for lost in answer.degradations):
                     return answer.item_ids
             await asyncio.sleep(LOOK_S * attempt)
         self.degraded += 1
@@ -77,7 +77,7 @@ class GatewayUsers:
         await self._client.record([*batch, Event(user_id=self._last, item_id=item, type="click")], timeout_s=RECORD_TIMEOUT_S)
         for _ in range(round(SEEN_WITHIN_S / LOOK_S)):
             await asyncio.sleep(LOOK_S)
-            if NO_HISTORY not in await self._reasons(self._last):
+            if await self._is_known(self._last):
                 break
         else:
             raise StageFailed(
@@ -85,9 +85,13 @@ class GatewayUsers:
             )
         done(len(self._ids))
 
-    async def _reasons(self, user: str) -> set[str]:
-        answer = await self._client.recommend(user, self._cases.placement, 1, timeout_s=TIMEOUT_S)
-        return {lost.reason for lost in answer.degradations}
+    async def _is_known(self, user: str) -> bool:
+        """Whether the gateway knows a history of the user; a gateway that is busy with events may be late to say so."""
+        try:
+            answer = await self._client.recommend(user, self._cases.placement, 1, timeout_s=TIMEOUT_S)
+        except (DeadlineExceeded, Overloaded):
+            return False
+        return NO_HISTORY not in {lost.reason for lost in answer.degradations}
 
     def _events(self, target: int) -> list[Event]:
         """The newest, a microsecond apart: they must be later than whatever was forgotten before."""
@@ -133,9 +137,15 @@ async def _forget(client: AsyncBanquetClient) -> None:
     raise StageFailed("not_forgotten", f"after {FORGET_WITHIN_S:.0f} s: {erasure.detail}; `banquet forget` goes on with it")
 
 
+async def served_release(address: str) -> str:
+    """The version that a gateway serves. Raises `banquet_client.ClientError`."""
+    async with AsyncBanquetClient(address, timeout_s=TIMEOUT_S) as client:
+        return (await client.status()).release.version
+
+
 @asynccontextmanager
-async def gateway_users(address: str, cases: Cases, done: Callable[[int], None]) -> AsyncIterator[tuple[GatewayUsers, str]]:
-    """Evaluation users whose histories a gateway knows, and the release that it serves; they are forgotten at the end.
+async def gateway_users(address: str, cases: Cases, done: Callable[[int], None]) -> AsyncIterator[GatewayUsers]:
+    """Evaluation users whose histories a gateway knows; they are forgotten at the end.
 
     Raises `banquet_client.ClientError` and `StageFailed`.
     """
@@ -143,10 +153,9 @@ async def gateway_users(address: str, cases: Cases, done: Callable[[int], None])
     if needed > MOST_USERS:
         raise BadSettings(f"--users {len(cases.targets)} is more than a gateway takes; ask for at most {MOST_USERS - 2}")
     async with AsyncBanquetClient(address, timeout_s=TIMEOUT_S) as client:
-        status = await client.status()
-        users = GatewayUsers(client, cases, random.randrange(MOST_USERS - needed))  # noqa: S311 - no secret
+        users = GatewayUsers(client, cases, random.randrange(MOST_USERS - needed + 1))  # noqa: S311 - no secret
         try:
             await users.record(done)
-            yield users, status.release.version
+            yield users
         finally:
             await _forget(client)

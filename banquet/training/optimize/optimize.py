@@ -156,7 +156,7 @@ def optimize(
             folder,
             schema=original.manifest.schema,
             models=models,
-            metrics={"original": rows[0], "optimized": rows[1], "epochs": progress.notes},
+            metrics={"original": rows[0], "optimized": rows[1], "epochs": progress.notes, **_refit_of(original.manifest)},
             dataset=original.manifest.dataset,
             preset=original.manifest.preset,
             seed=seed,
@@ -164,6 +164,12 @@ def optimize(
             ranking_left_out=original.manifest.ranking_left_out,
         )
         return registry.add(release_root, folder)
+
+
+def _refit_of(trained: manifest.Manifest) -> dict[str, Any]:
+    """What learned from everything keeps saying so: nothing held back can tell how good it is."""
+    measured = trained.metrics.get("refit_of")
+    return {} if measured is None else {"refit_of": measured}
 
 
 def _material(data_dir: Path, trained: manifest.Manifest) -> Material:

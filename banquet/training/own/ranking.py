@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from banquet.training.candidates import click_targets
+from banquet.training.candidates import click_targets, scale_of_scores
 from banquet.training.course import FinishedRanking
 from banquet.training.evaluate import in_batches
 from banquet.training.graphs import item_example, ranking_example
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float32]
-
-# Targets that show the scale of retrieval scores.
-SCALE_TARGETS = 500
 
 
 def own_ranking(course: Course, file: ModelFile, retrieval: FinishedRetrieval) -> FinishedRanking:
@@ -103,13 +100,12 @@ class OwnRanking:
 
 def ranking_data(course: Course, scorer: Scorer, moments: Moments) -> RankingData:
     material, pool = course.material, course.preset.ranking.pool
-    shown = scorer(click_targets(material.log, material.split, course.rng)[:SCALE_TARGETS])
-    best = np.sort(shown, 1)[:, -pool:]
+    mean, scale = scale_of_scores(scorer, click_targets(material.log, material.split, course.rng), pool)
     known = retrieval_data(material, course.seed, course.progress)
     return RankingData(
         **{name: getattr(known, name) for name in known.__dataclass_fields__},
-        score_mean=float(best.mean()),
-        score_scale=max(float(best.std()), 1e-6),
+        score_mean=mean,
+        score_scale=scale,
         _moments=moments,
         _split=material.split,
         _scorer=scorer,

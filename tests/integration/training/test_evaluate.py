@@ -8,15 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from banquet.app.evaluation.evaluate import EvaluationPlan, evaluate_release
+from banquet.app.evaluation.evaluate import EvaluationPlan, evaluate_gateway, evaluate_release
 from banquet.app.evaluation.in_process import in_process
 from banquet.app.placements import PlacementSettings, read_placements
 from banquet.app.settings import read_settings
 from banquet.core.errors import BadRelease, BadSettings
 from banquet.releases import manifest, registry
 from banquet.training.datasets.dataset import Dataset
+from banquet.training.optimize.optimize import Wanted, optimize
 from banquet.training.progress import Progress
 from banquet.training.train import TrainingOrder, refit
+from tests.contract.client.gateway import FakeGateway
 
 PLACEMENTS = read_placements(read_settings().placements_file)
 PLAN = EvaluationPlan(users=150, seed=3)
@@ -82,6 +84,14 @@ async def test_a_refitted_release_is_served_and_not_evaluated(data, dataset, rel
     assert set(manifest.load(release).schema.item_ids) <= set(made.schema.item_ids)
     with pytest.raises(BadRelease, match=f"evaluate {release.name} instead"):
         await evaluated(dataset, releases, again.name)
+    smaller = optimize(data, releases, again.name, Wanted(quantize="int8"), threads=1)
+    with pytest.raises(BadRelease, match=f"{smaller.name} has learned .* evaluate {release.name} instead"):
+        await evaluated(dataset, releases, smaller.name)
+    with FakeGateway() as serving:
+        serving.named = again.name
+        with pytest.raises(BadRelease, match=f"evaluate {release.name} instead"):
+            await evaluate_gateway(PLAN, dataset, releases, serving.address, PLACEMENTS, Progress())
+        assert set(serving.calls) == {"GetStatus"}
 
 
 async def test_a_placement_that_nobody_serves_is_named(dataset, release, releases) -> None:

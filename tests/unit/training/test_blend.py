@@ -1,6 +1,6 @@
 import torch
 
-from banquet.training.blend import Lists, best_weights, ndcg
+from banquet.training.blend import Lists, best_weights, gains_of
 
 
 def lists(correction: list[float], like: list[float]) -> list[Lists]:
@@ -41,7 +41,15 @@ def test_no_question_pays_for_another() -> None:
     assert best_weights([liked, disliked], with_likes=True)[1] < 1.0
 
 
+def test_what_may_be_chance_forbids_no_correction() -> None:
+    """One user of twenty who loses, where another gains, is no certain harm; nineteen are."""
+    helped, harmed = lists([0.0, 1.0, 0.0], [0.0, 0.0, 0.0]), [Lists(torch.tensor([[3.0, 3.1, 0.0]]), *_of(harm=5.0))]
+    assert best_weights([helped * 20, [*helped, *harmed] * 10], with_likes=False)[0] > 0.0
+    assert best_weights([helped * 20, [*helped, *harmed * 19]], with_likes=False)[0] == 0.0
+
+
 def test_what_is_not_in_the_list_is_missed() -> None:
     """A user whose item retrieval did not find gains nothing, wherever the rest stands."""
     part = lists([0.0] * 3, [0.0] * 3)[0]
-    assert ndcg([Lists(part.scores, part.correction, part.like, torch.zeros(1, 3, dtype=torch.bool))], 1.0, 0.0) == 0.0
+    missing = Lists(part.scores, part.correction, part.like, torch.zeros(1, 3, dtype=torch.bool))
+    assert gains_of([missing], 1.0, 0.0).tolist() == [0.0]

@@ -6,9 +6,15 @@ from banquet.core.errors import BadData
 from banquet.training.activity import read_log
 from banquet.training.baselines import Markov, Popularity, logistic_regression
 from banquet.training.datasets.dataset import assemble
-from banquet.training.evaluate import auc, log_loss, rank_all, require_targets
+from banquet.training.evaluate import are_popular, auc, log_loss, rank_all, require_targets
 from banquet.training.split import split_by_time
 from tests.unit.training.conftest import events_of
+
+
+def test_popular_items_have_half_of_all_interactions() -> None:
+    """The fewest that do, and whatever is as popular as the last of them."""
+    assert are_popular(np.array([1, 5, 2, 0], np.float32)).tolist() == [False, True, False, False]
+    assert are_popular(np.array([3, 3], np.float32)).tolist() == [True, True]
 
 
 def test_ties_count_against_the_model(log) -> None:

@@ -1,15 +1,20 @@
 """The questions that a dataset can be asked, and who would answer them how."""
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from banquet.app.evaluation.answering import Baselines, answers
-from banquet.app.evaluation.cases import OTHERS, Cases
+from banquet.app.evaluation.cases import FEWEST_USERS, Cases
 from banquet.app.evaluation.judging import gains, judged
 from banquet.app.evaluation.tables import evaluation_table, warnings_of
 from banquet.app.tables import show
 from banquet.core.errors import BadData, BadSettings
+from banquet.training.datasets.dataset import Dataset
 from banquet.training.datasets.synthetic import synthesize
+from banquet.training.questions import OTHERS
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +61,24 @@ def test_a_filter_is_one_of_the_items_own_categories(cases) -> None:
     assert all(rarest[case.target] <= len(case.allowed) for case in questions["category"].cases)
 
 
+def with_column(dataset, name: str, values: list) -> Dataset:
+    items = dataset.items.select(["item_id", "available"])
+    return replace(dataset, items=items.append_column(name, pa.array(values)))
+
+
+def test_a_filter_is_by_what_several_items_share(cases) -> None:
+    """By no text that is another one for each item; values that are missing, or are missing in a list, are none."""
+    n = len(cases.item_ids)
+
+    def filtered_by(name: str, values: list) -> set[str]:
+        asked = Cases(with_column(cases.dataset, name, values), 40, 5, placement="home", page_placement="detail")
+        return {case.filter_value for question in asked.questions() if question.filter_by == name for case in question.cases}
+
+    assert not filtered_by("sku", [f"no. {number}" for number in range(n)])
+    assert filtered_by("brand", [("ours", "theirs", "", None)[number % 4] for number in range(n)]) == {"ours", "theirs"}
+    assert filtered_by("tags", [(["a", None, ""], [], None)[number % 3] for number in range(n)]) == {"a"}
+
+
 def test_popularity_answers_under_the_same_rules(cases) -> None:
     """What was had is not shown, a filter and a list hold, and the most taken come first."""
     baselines, questions = Baselines(cases), by_name(cases)
@@ -65,6 +88,17 @@ def test_popularity_answers_under_the_same_rules(cases) -> None:
             assert not set(items) & set(case.history)
             assert not case.item_ids or set(items) <= set(case.item_ids)
             assert [counts[item] for item in items] == sorted((counts[item] for item in items), reverse=True)
+
+
+def test_popularity_answers_a_callers_list_whole(cases) -> None:
+    """As `RankItems` does: also with items that are not available, which `Recommend` never shows."""
+    items = cases.dataset.items
+    column = items.column_names.index("available")
+    withdrawn = replace(cases.dataset, items=items.set_column(column, "available", pa.array([False] * len(items))))
+    asked = Cases(withdrawn, 40, 5, placement="home", page_placement="detail")
+    questions = by_name(asked)
+    assert Baselines(asked).popularity(questions["slate"]) == Baselines(cases).popularity(questions["slate"])
+    assert not any(Baselines(asked).popularity(questions["catalogue"]))
 
 
 def test_markov_knows_what_followed_in_training_alone(cases) -> None:
@@ -105,6 +139,7 @@ async def test_a_release_behind_popularity_is_warned_of(cases, capsys, monkeypat
     monkeypatch.setenv("COLUMNS", "80")
     question = by_name(cases)["slate"]
     missed, found = await answers(Knowing(11), question), await answers(Knowing(1), question)
+    perfect = judged(question, dict.fromkeys(("banquet", "popularity", "markov", "retrieval"), found))
     body = {"release": "0123456789ab", "how": "in process", "users": 40, "dataset": "shop"}
     lists = {"popularity": await answers(Knowing(5), question), "markov": missed, "retrieval": None}
     worse = {**body, "questions": judged(question, {"banquet": missed, **lists})}
@@ -113,6 +148,7 @@ async def test_a_release_behind_popularity_is_warned_of(cases, capsys, monkeypat
     show(
         evaluation_table({**body, "questions": judged(by_name(cases)["catalogue"], {"banquet": missed, **lists})}, segments=True)
     )
+    show(evaluation_table({**body, "questions": perfect}, segments=True))
     printed = capsys.readouterr().out
     assert "…" not in printed
     assert "short histories" in printed or len(cases.targets) < 80
@@ -129,6 +165,16 @@ async def test_a_table_fits_where_everybody_is_answered_rightly(cases, capsys, m
     printed = capsys.readouterr().out
     assert "1.00/1.00 1.00/1.00" in printed
     assert "…" not in printed
+
+
+async def test_a_few_users_condemn_no_release(cases) -> None:
+    """What one user took, or nineteen, proves nothing, though all of their differences may be the same."""
+    question = by_name(cases)["catalogue"]
+    for users, is_worse in ((1, False), (FEWEST_USERS - 1, False), (FEWEST_USERS, True)):
+        asked = replace(question, cases=question.cases[:users], segments={})
+        lists = {"banquet": await answers(Knowing(11), asked), "popularity": await answers(Knowing(1), asked)}
+        (entry,) = judged(asked, {**lists, "markov": None, "retrieval": None})
+        assert entry["worse_than_popularity"] is is_worse
 
 
 def test_without_users_to_ask_about_nothing_is_evaluated() -> None:

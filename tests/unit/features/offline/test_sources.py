@@ -59,21 +59,21 @@ def test_history_is_newest_first(tmp_path: Path) -> None:
     assert activity["v"]["history"] == ["x"]
 
 
-def test_history_holds_the_last_fifty(tmp_path: Path) -> None:
+def test_history_holds_the_last_two_hundred(tmp_path: Path) -> None:
     """The counter counts them all."""
-    activity = sources(tmp_path, [("u", str(number), "click", None) for number in range(60)])["user_activity"]
-    assert activity["u"]["history"] == [str(number) for number in range(59, 9, -1)]
-    assert activity["u"]["interaction_count"] == 60
+    activity = sources(tmp_path, [("u", str(number), "click", None) for number in range(260)])["user_activity"]
+    assert activity["u"]["history"] == [str(number) for number in range(259, 59, -1)]
+    assert activity["u"]["interaction_count"] == 260
 
 
 def test_history_holds_different_items(tmp_path: Path) -> None:
-    """Each where it was last, as the consumer keeps it: fifty of them, however often some were taken."""
+    """Each where it was last, as the consumer keeps it: two hundred of them, however often some were taken."""
     events: list[Event] = [(user, item, "purchase", None) for item in "abacab" for user in "uv"]
-    events += [("w", str(number % 70), "click", None) for number in range(700)] + [("w", "3", "click", None)]
+    events += [("w", str(number % 250), "click", None) for number in range(2_500)] + [("w", "3", "click", None)]
     activity = sources(tmp_path, events)["user_activity"]
     assert (activity["u"]["history"], activity["v"]["history"]) == (["b", "a", "c"], ["b", "a", "c"])
     assert activity["u"]["interaction_count"] == 6
-    assert activity["w"]["history"] == ["3", *(str(number) for number in range(69, 20, -1))]
+    assert activity["w"]["history"] == ["3", *(str(number) for number in range(249, 50, -1))]
 
 
 @given(st.lists(st.tuples(st.sampled_from("uvw"), st.integers(0, 60).map(str)), min_size=1, max_size=300))
