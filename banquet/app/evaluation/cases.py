@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -139,10 +139,10 @@ class Cases:
         free[self.log.item[case.target]] = False
         others = self._rng.permutation(np.flatnonzero(free))[:OTHERS]
         rows = self._rng.permutation(np.append(others, self.log.item[case.target]))
-        return _with(case, item_ids=tuple(self.item_ids[row] for row in rows.tolist()), allowed=rows)
+        return replace(case, item_ids=tuple(self.item_ids[row] for row in rows.tolist()), allowed=rows)
 
     def _page(self, case: Case) -> Case:
-        return _with(case, page_item=case.history[0])
+        return replace(case, page_item=case.history[0])
 
     def _filtered(self, known: Sequence[Case], placement: str) -> list[Question]:
         """By the rarest category of the item taken, and by any of its categories, told apart by category."""
@@ -162,7 +162,7 @@ class Cases:
             ("category", "in any of its categories", drawn, segments),
         ):
             cases = [
-                _with(case, filter_value=categories.values[value], allowed=categories.holders[value])
+                replace(case, filter_value=categories.values[value], allowed=categories.holders[value])
                 for (case, _), value in zip(having, chosen, strict=True)
             ]
             questions.append(Question(name, title, "recommend", cases, placement, categories.name, _of_enough(parts)))
@@ -186,11 +186,6 @@ class Cases:
 
 def _of_enough(segments: Mapping[str, Mask]) -> dict[str, Mask]:
     return {name: mask for name, mask in segments.items() if mask.sum() >= FEWEST_USERS}
-
-
-def _with(case: Case, **changes: object) -> Case:
-    fields = {name: getattr(case, name) for name in Case.__dataclass_fields__}
-    return Case(**{**fields, **changes})
 
 
 def _categories(dataset: Dataset, wanted: str | None) -> Categories | None:
