@@ -64,7 +64,7 @@ def rank_query(request: pb.RankItemsRequest, deadline: Deadline, catalogue: Cata
 def similar_query(request: pb.SimilarItemsRequest, deadline: Deadline, catalogue: Catalogue, keys: KeyTypes) -> Query:
     return Query(
         request_id=new_request_id(),
-        user_id="",
+        user_id=checked_key("user_id", request.user_id, keys.user) if request.user_id else "",
         placement="similar",
         limit=checked_count("limit", request.limit, 1, limits.MAX_LIMIT),
         deadline=deadline,

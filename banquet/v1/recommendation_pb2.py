@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62\x61nquet/v1/recommendation.proto\x12\nbanquet.v1\"\x84\x01\n\x0cQueryContext\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x34\n\x06values\x18\x02 \x03(\x0b\x32$.banquet.v1.QueryContext.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"4\n\x0f\x41ttributeFilter\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"\xc9\x01\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tplacement\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\x12)\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x18.banquet.v1.QueryContext\x12\x18\n\x10\x65xclude_item_ids\x18\x05 \x03(\t\x12,\n\x07\x66ilters\x18\x06 \x03(\x0b\x32\x1b.banquet.v1.AttributeFilter\x12\x0f\n\x07\x65xplain\x18\x07 \x01(\x08\"t\n\x11RecommendResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05items\x18\x02 \x03(\x0b\x32\x16.banquet.v1.ScoredItem\x12$\n\x04info\x18\x03 \x01(\x0b\x32\x16.banquet.v1.AnswerInfo\"\x80\x01\n\x10RankItemsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08item_ids\x18\x02 \x03(\t\x12\r\n\x05limit\x18\x03 \x01(\r\x12)\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x18.banquet.v1.QueryContext\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\"t\n\x11RankItemsResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05items\x18\x02 \x03(\x0b\x32\x16.banquet.v1.ScoredItem\x12$\n\x04info\x18\x03 \x01(\x0b\x32\x16.banquet.v1.AnswerInfo\"\x8e\x01\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x18\n\x10\x65xclude_item_ids\x18\x03 \x03(\t\x12,\n\x07\x66ilters\x18\x04 \x03(\x0b\x32\x1b.banquet.v1.AttributeFilter\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\"w\n\x14SimilarItemsResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05items\x18\x02 \x03(\x0b\x32\x16.banquet.v1.ScoredItem\x12$\n\x04info\x18\x03 \x01(\x0b\x32\x16.banquet.v1.AnswerInfo\"j\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x0e\n\x06source\x18\x03 \x01(\t\x12,\n\x0b\x65xplanation\x18\x04 \x01(\x0b\x32\x17.banquet.v1.Explanation\"\xc1\x01\n\x0b\x45xplanation\x12\x14\n\x0csource_score\x18\x01 \x01(\x02\x12\x1a\n\rranking_score\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12;\n\nattributes\x18\x03 \x03(\x0b\x32\'.banquet.v1.Explanation.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x10\n\x0e_ranking_score\"\xaa\x01\n\nAnswerInfo\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x19\n\x11\x63\x61talogue_version\x18\x02 \x01(\t\x12\x17\n\x0f\x63\x61talogue_age_s\x18\x03 \x01(\x01\x12-\n\x0c\x64\x65gradations\x18\x04 \x03(\x0b\x32\x17.banquet.v1.Degradation\x12(\n\x07timings\x18\x05 \x03(\x0b\x32\x17.banquet.v1.StageTiming\",\n\x0b\x44\x65gradation\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"S\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x12\n\nelapsed_ms\x18\x02 \x01(\x01\x12\x10\n\x08model_ms\x18\x03 \x01(\x01\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t2\xfe\x01\n\x15RecommendationService\x12H\n\tRecommend\x12\x1c.banquet.v1.RecommendRequest\x1a\x1d.banquet.v1.RecommendResponse\x12H\n\tRankItems\x12\x1c.banquet.v1.RankItemsRequest\x1a\x1d.banquet.v1.RankItemsResponse\x12Q\n\x0cSimilarItems\x12\x1f.banquet.v1.SimilarItemsRequest\x1a .banquet.v1.SimilarItemsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62\x61nquet/v1/recommendation.proto\x12\nbanquet.v1\"\x84\x01\n\x0cQueryContext\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x34\n\x06values\x18\x02 \x03(\x0b\x32$.banquet.v1.QueryContext.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"4\n\x0f\x41ttributeFilter\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"\xc9\x01\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tplacement\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\x12)\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x18.banquet.v1.QueryContext\x12\x18\n\x10\x65xclude_item_ids\x18\x05 \x03(\t\x12,\n\x07\x66ilters\x18\x06 \x03(\x0b\x32\x1b.banquet.v1.AttributeFilter\x12\x0f\n\x07\x65xplain\x18\x07 \x01(\x08\"t\n\x11RecommendResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05items\x18\x02 \x03(\x0b\x32\x16.banquet.v1.ScoredItem\x12$\n\x04info\x18\x03 \x01(\x0b\x32\x16.banquet.v1.AnswerInfo\"\x80\x01\n\x10RankItemsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08item_ids\x18\x02 \x03(\t\x12\r\n\x05limit\x18\x03 \x01(\r\x12)\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x18.banquet.v1.QueryContext\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\"t\n\x11RankItemsResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05items\x18\x02 \x03(\x0b\x32\x16.banquet.v1.ScoredItem\x12$\n\x04info\x18\x03 \x01(\x0b\x32\x16.banquet.v1.AnswerInfo\"\x9f\x01\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x18\n\x10\x65xclude_item_ids\x18\x03 \x03(\t\x12,\n\x07\x66ilters\x18\x04 \x03(\x0b\x32\x1b.banquet.v1.AttributeFilter\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\x12\x0f\n\x07user_id\x18\x06 \x01(\t\"w\n\x14SimilarItemsResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05items\x18\x02 \x03(\x0b\x32\x16.banquet.v1.ScoredItem\x12$\n\x04info\x18\x03 \x01(\x0b\x32\x16.banquet.v1.AnswerInfo\"j\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x0e\n\x06source\x18\x03 \x01(\t\x12,\n\x0b\x65xplanation\x18\x04 \x01(\x0b\x32\x17.banquet.v1.Explanation\"\xc1\x01\n\x0b\x45xplanation\x12\x14\n\x0csource_score\x18\x01 \x01(\x02\x12\x1a\n\rranking_score\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12;\n\nattributes\x18\x03 \x03(\x0b\x32\'.banquet.v1.Explanation.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x10\n\x0e_ranking_score\"\xaa\x01\n\nAnswerInfo\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x19\n\x11\x63\x61talogue_version\x18\x02 \x01(\t\x12\x17\n\x0f\x63\x61talogue_age_s\x18\x03 \x01(\x01\x12-\n\x0c\x64\x65gradations\x18\x04 \x03(\x0b\x32\x17.banquet.v1.Degradation\x12(\n\x07timings\x18\x05 \x03(\x0b\x32\x17.banquet.v1.StageTiming\",\n\x0b\x44\x65gradation\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"S\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x12\n\nelapsed_ms\x18\x02 \x01(\x01\x12\x10\n\x08model_ms\x18\x03 \x01(\x01\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t2\xfe\x01\n\x15RecommendationService\x12H\n\tRecommend\x12\x1c.banquet.v1.RecommendRequest\x1a\x1d.banquet.v1.RecommendResponse\x12H\n\tRankItems\x12\x1c.banquet.v1.RankItemsRequest\x1a\x1d.banquet.v1.RankItemsResponse\x12Q\n\x0cSimilarItems\x12\x1f.banquet.v1.SimilarItemsRequest\x1a .banquet.v1.SimilarItemsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,21 +50,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RANKITEMSRESPONSE']._serialized_start=689
   _globals['_RANKITEMSRESPONSE']._serialized_end=805
   _globals['_SIMILARITEMSREQUEST']._serialized_start=808
-  _globals['_SIMILARITEMSREQUEST']._serialized_end=950
-  _globals['_SIMILARITEMSRESPONSE']._serialized_start=952
-  _globals['_SIMILARITEMSRESPONSE']._serialized_end=1071
-  _globals['_SCOREDITEM']._serialized_start=1073
-  _globals['_SCOREDITEM']._serialized_end=1179
-  _globals['_EXPLANATION']._serialized_start=1182
-  _globals['_EXPLANATION']._serialized_end=1375
-  _globals['_EXPLANATION_ATTRIBUTESENTRY']._serialized_start=1308
-  _globals['_EXPLANATION_ATTRIBUTESENTRY']._serialized_end=1357
-  _globals['_ANSWERINFO']._serialized_start=1378
-  _globals['_ANSWERINFO']._serialized_end=1548
-  _globals['_DEGRADATION']._serialized_start=1550
-  _globals['_DEGRADATION']._serialized_end=1594
-  _globals['_STAGETIMING']._serialized_start=1596
-  _globals['_STAGETIMING']._serialized_end=1679
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1682
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=1936
+  _globals['_SIMILARITEMSREQUEST']._serialized_end=967
+  _globals['_SIMILARITEMSRESPONSE']._serialized_start=969
+  _globals['_SIMILARITEMSRESPONSE']._serialized_end=1088
+  _globals['_SCOREDITEM']._serialized_start=1090
+  _globals['_SCOREDITEM']._serialized_end=1196
+  _globals['_EXPLANATION']._serialized_start=1199
+  _globals['_EXPLANATION']._serialized_end=1392
+  _globals['_EXPLANATION_ATTRIBUTESENTRY']._serialized_start=1325
+  _globals['_EXPLANATION_ATTRIBUTESENTRY']._serialized_end=1374
+  _globals['_ANSWERINFO']._serialized_start=1395
+  _globals['_ANSWERINFO']._serialized_end=1565
+  _globals['_DEGRADATION']._serialized_start=1567
+  _globals['_DEGRADATION']._serialized_end=1611
+  _globals['_STAGETIMING']._serialized_start=1613
+  _globals['_STAGETIMING']._serialized_end=1696
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1699
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=1953
 # @@protoc_insertion_point(module_scope)

@@ -119,7 +119,7 @@ class GatewayUsers:
             case "rank":
                 return await self._client.rank(user, case.item_ids, limit=TOP, timeout_s=TIMEOUT_S)
             case "similar":
-                return await self._client.similar(case.page_item, TOP, exclude=case.history, timeout_s=TIMEOUT_S)
+                return await self._client.similar(case.page_item, TOP, exclude=case.history, user_id=user, timeout_s=TIMEOUT_S)
             case "recommend":
                 return await self._client.recommend(
                     user, question.placement, TOP, item_id=case.page_item, filters=filters, timeout_s=TIMEOUT_S

@@ -103,11 +103,12 @@ class AsyncBanquetClient:
         *,
         exclude: Iterable[str] = (),
         filters: Mapping[str, Iterable[str]] | None = None,
+        user_id: str = "",
         explain: bool = False,
         timeout_s: float | None = None,
     ) -> Answer:
-        """The items nearest to one item."""
-        return await self._run(calls.similar(item_id, limit, exclude, filters, explain=explain), timeout_s)
+        """The items nearest to one item; `user_id` says who is shown them, and changes nothing about which they are."""
+        return await self._run(calls.similar(item_id, limit, exclude, filters, user_id, explain=explain), timeout_s)
 
     async def record(self, events: Iterable[Event], *, timeout_s: float | None = None) -> Receipt:
         """Records 1 to 1,000 events; returns when they are durable. An event sent twice counts once."""

@@ -69,7 +69,7 @@ def rank(
 
 
 def similar(
-    item_id: str, limit: int, exclude: Iterable[str], filters: Mapping[str, Iterable[str]] | None, *, explain: bool
+    item_id: str, limit: int, exclude: Iterable[str], filters: Mapping[str, Iterable[str]] | None, user_id: str, *, explain: bool
 ) -> Call[Answer]:
     request = pb.SimilarItemsRequest(
         item_id=translation.text("item_id", item_id),
@@ -77,6 +77,7 @@ def similar(
         exclude_item_ids=translation.texts("exclude", exclude),
         filters=translation.attribute_filters(filters),
         explain=explain,
+        user_id=translation.text("user_id", user_id),
     )
     return Call("/banquet.v1.RecommendationService/SimilarItems", request, _read_similar)
 

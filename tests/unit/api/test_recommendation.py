@@ -37,7 +37,7 @@ async def stub() -> AsyncIterator[rpc.RecommendationServiceStub]:
     users = USERS
     home = Pipeline("home", users, [Popular(10)], None, [Attributes()], FakeScorer(), TopK(), [SINK])
     rank = Pipeline("rank", users, [Given()], None, [], FakeScorer(), TopK())
-    similar = Pipeline("similar", None, [Popular(10)], None, [], None, TopK())
+    similar = Pipeline("similar", None, [Popular(10)], None, [], None, TopK(), [SINK])
     catalogue = make_catalogue()
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", TRANSPORT_MESSAGE_BYTES)])
     releases = OneRelease({"home": home}, rank, similar)
@@ -47,6 +47,16 @@ async def stub() -> AsyncIterator[rpc.RecommendationServiceStub]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield rpc.RecommendationServiceStub(channel)
     await server.stop(None)
+
+
+async def test_similar_items_may_say_for_whom(stub: rpc.RecommendationServiceStub) -> None:
+    """So that release and served log know the user, without whom the items are the same."""
+    known = await stub.SimilarItems(pb.SimilarItemsRequest(item_id="i1", limit=3, user_id="u7"))
+    nobody = await stub.SimilarItems(pb.SimilarItemsRequest(item_id="i1", limit=3))
+    assert known.items == nobody.items
+    while len(SINK.answers) < 2:
+        await asyncio.sleep(0.01)
+    assert [answer.query.user_id for answer in SINK.answers[-2:]] == ["u7", ""]
 
 
 async def test_the_context_reaches_the_reader_of_users(stub: rpc.RecommendationServiceStub) -> None:
