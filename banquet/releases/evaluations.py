@@ -44,6 +44,22 @@ def write(root: Path, version: str, body: Mapping[str, Any]) -> None:
     write_atomically(path, content)
 
 
+def write_unless_smaller(root: Path, version: str, body: Mapping[str, Any]) -> int:
+    """Keep an evaluation unless one of more users is there, which knows better: how many users that has, or 0 when this is kept.
+
+    Raises as `write`. A damaged file is replaced.
+    """
+    try:
+        earlier = read(root, version)
+    except BadRelease:
+        earlier = None
+    if earlier is not None and earlier["users"] > body["users"]:
+        users: int = earlier["users"]
+        return users
+    write(root, version, body)
+    return 0
+
+
 def read(root: Path, version: str) -> Mapping[str, Any] | None:
     """A release's evaluation, None where there is none. Raises `BadRelease` when the file is damaged."""
     path = _path(root, version)

@@ -65,7 +65,7 @@ async def evaluate_release(
     placements: Mapping[str, PlacementSettings],
     progress: Progress,
 ) -> dict[str, Any]:
-    """A release of the folder, by default the one in force, in this process; the result is kept beside it.
+    """A release of the folder, by default the one in force, in this process; kept beside it, unless one of more users is.
 
     Raises `BadData`, `BadRelease` or `BadSettings`.
     """
@@ -84,8 +84,8 @@ async def evaluate_release(
         seed=plan.seed,
         took_s=time.monotonic() - began_s,
     )
-    evaluations.write(releases, folder.name, body)
-    return body
+    larger = evaluations.write_unless_smaller(releases, folder.name, body)
+    return {**body, "users_of_the_one_kept": larger} if larger else body
 
 
 async def evaluate_gateway(

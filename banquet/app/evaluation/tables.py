@@ -43,6 +43,8 @@ def warnings_of(body: Mapping[str, Any]) -> Iterator[str]:
                 f" {entry['popularity']['ndcg@10']:.4f} (95 % of the difference: {difference['low']:+.4f} to"
                 f" {difference['high']:+.4f})"
             )
+    if body.get("users_of_the_one_kept"):
+        yield f"not kept, since an evaluation of {body['users_of_the_one_kept']:,} users is; ask for as many with --users"
     if body.get("degraded_answers"):
         yield f"{body['degraded_answers']:,} answers lacked a model's part: the gateway was too busy or a part of it is broken"
 

@@ -10,10 +10,11 @@ import pytest
 
 from banquet.app.evaluation.evaluate import EvaluationPlan, evaluate_gateway, evaluate_release
 from banquet.app.evaluation.in_process import in_process
+from banquet.app.evaluation.tables import warnings_of
 from banquet.app.placements import PlacementSettings, read_placements
 from banquet.app.settings import read_settings
 from banquet.core.errors import BadRelease, BadSettings
-from banquet.releases import manifest, registry
+from banquet.releases import evaluations, manifest, registry
 from banquet.training.datasets.dataset import Dataset
 from banquet.training.optimize.optimize import Wanted, optimize
 from banquet.training.progress import Progress
@@ -50,6 +51,18 @@ async def test_planted_tastes_are_found_in_every_way_of_asking(dataset, release,
     assert not any(entry["worse_than_popularity"] for entry in body["questions"])
     kept = json.loads((releases / "evaluations" / f"{release.name}.json").read_text())
     assert kept == body
+
+
+async def test_a_smaller_evaluation_does_not_replace_a_larger_one(dataset, release, releases) -> None:
+    """Thirty users cannot lift what a hundred and fifty found; it is said that they were not kept."""
+    larger = await evaluated(dataset, releases, release.name)
+    smaller = await evaluated(dataset, releases, release.name, EvaluationPlan(30, 3))
+    assert smaller["users_of_the_one_kept"] == larger["users"]
+    assert list(warnings_of(smaller))[-1].startswith(f"not kept, since an evaluation of {larger['users']} users is")
+    assert evaluations.read(releases, release.name)["users"] == larger["users"]
+    (releases / "evaluations" / f"{release.name}.json").write_text("{")
+    await evaluated(dataset, releases, release.name, EvaluationPlan(30, 3))
+    assert evaluations.read(releases, release.name)["users"] == 30
 
 
 async def test_what_home_puts_first_is_first_among_the_callers_own(dataset, release) -> None:
