@@ -53,15 +53,16 @@ def evaluate(
 
     plan = EvaluationPlan(users, seed, placement, page_placement, category, threads)
     dataset, placements = Dataset.load(data), read_placements(read_settings().placements_file)
-    with Progress(plain_console(stderr=True)) as progress:
-        try:
+    try:
+        with Progress(plain_console(stderr=True)) as progress:
             body = run(
                 evaluate_release(plan, dataset, releases, release, placements, progress)
                 if address is None
                 else evaluate_gateway(plan, dataset, releases, address, placements, progress)
             )
-        except ClientError as error:
-            gateway.fail(str(error), gateway.EXIT_FAILED)
+    except ClientError as error:
+        # Below the progress, as the last line.
+        gateway.fail(str(error), gateway.EXIT_FAILED)
     if as_json:
         write_atomically(as_json, json.dumps(body, indent=1).encode())
     show(evaluation_table(body, segments=True), *(f"warning: {warning}" for warning in warnings_of(body)))

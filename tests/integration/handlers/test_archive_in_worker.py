@@ -98,7 +98,7 @@ def answer_of(process) -> dict:
     ("model", "shapes"),
     [
         ("retrieval", {"rows": [1, 5], "scores": [1, 5], "user_vector": [1, 16]}),
-        ("ranking", {"scores": [1, 3]}),
+        ("ranking", {"scores": [1, 3], "retrieval": [1, 3]}),
         ("cascade", {"rows": [1, 5], "scores": [1, 5], "ranking": [1, 5], "user_vector": [1, 16]}),
     ],
 )
