@@ -8,6 +8,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
+from banquet.training.split import trained_counts
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -25,8 +27,7 @@ class Popularity:
     """Every user gets the items with most interactions. Counts what all models may train on."""
 
     def __init__(self, log: Log, split: Split) -> None:
-        trained = np.arange(len(log)) < split.train_end[log.user]
-        self.counts = np.bincount(log.item[trained], minlength=log.n_items).astype(np.float32)
+        self.counts = trained_counts(log, split)
 
     def __call__(self, targets: Ints) -> Floats:
         return np.tile(self.counts, (len(targets), 1))
@@ -38,15 +39,19 @@ class Markov:
     def __init__(self, log: Log, split: Split) -> None:
         self._log = log
         self._popularity = Popularity(log, split).counts
-        places = np.arange(1, len(log))
-        inside = (log.user[1:] == log.user[:-1]) & (places < split.train_end[log.user[1:]])
-        before, after = log.item[:-1][inside], log.item[1:][inside]
-        follows = sparse.coo_matrix((np.ones(len(before), np.float32), (before, after)), (log.n_items, log.n_items))
-        self._follows = follows.tocsr()
+        self._follows = successions(log, split)
 
     def __call__(self, targets: Ints) -> Floats:
         scores: Floats = self._follows[self._log.item[targets - 1]].toarray()
         return scores + POPULARITY_SHARE * self._popularity
+
+
+def successions(log: Log, split: Split) -> sparse.csr_matrix:
+    """How often each item came right after each other one in what models may train on, [N, N]."""
+    places = np.arange(1, len(log))
+    inside = (log.user[1:] == log.user[:-1]) & (places < split.train_end[log.user[1:]])
+    before, after = log.item[:-1][inside], log.item[1:][inside]
+    return sparse.coo_matrix((np.ones(len(before), np.float32), (before, after)), (log.n_items, log.n_items)).tocsr()
 
 
 def one_hot(log: Log, targets: Ints, rows: Ints, counters: Floats) -> sparse.csr_matrix:

@@ -16,6 +16,7 @@ import torch
 
 from banquet.core.errors import BadData
 from banquet.training.evaluate import hide_seen, unseen_targets
+from banquet.training.split import trained_counts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,8 +86,7 @@ class Sampler:
     @cached_property
     def popularity(self) -> NDArray[np.float64]:
         """[N] chances to be drawn as a candidate: by interactions in training, plus one so that no item is left out."""
-        trained = np.arange(len(self.log)) < self.split.train_end[self.log.user]
-        counts = np.bincount(self.log.item[trained], minlength=self.log.n_items) + 1.0
+        counts = trained_counts(self.log, self.split).astype(np.float64) + 1.0
         chances: NDArray[np.float64] = counts / counts.sum()
         return chances
 

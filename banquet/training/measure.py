@@ -11,6 +11,7 @@ from banquet.training.baselines import Markov, Popularity, logistic_regression, 
 from banquet.training.cascade import metrics_of
 from banquet.training.evaluate import PROTOCOL, auc, log_loss, rank_all, unseen_targets
 from banquet.training.questions import value_of_ranking
+from banquet.training.split import is_trained_on
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,7 +124,7 @@ def _clicks(log: Log, split: Split, rng: np.random.Generator) -> tuple[Judged, J
 
 
 def _trained(log: Log, split: Split) -> Ints:
-    return np.flatnonzero(np.arange(len(log)) < split.train_end[log.user])
+    return np.flatnonzero(is_trained_on(log, split))
 
 
 def _activity(cascade: Ranking, judged: Judged) -> NDArray[np.float32]:

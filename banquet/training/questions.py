@@ -15,6 +15,7 @@ import torch
 
 from banquet.core.questions import QUESTIONS
 from banquet.training.evaluate import TOP, are_popular, hide_seen, in_batches, interval_95
+from banquet.training.split import trained_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,8 +142,7 @@ class Questions:
     @cached_property
     def popularity(self) -> Floats:
         """Interactions of each item in training, [N]."""
-        trained = np.arange(len(self.log)) < self.split.train_end[self.log.user]
-        return np.bincount(self.log.item[trained], minlength=self.log.n_items).astype(np.float32)
+        return trained_counts(self.log, self.split)
 
     @cached_property
     def _popular(self) -> tuple[Ints, Floats]:

@@ -46,6 +46,17 @@ def split_of_everything(log: Log) -> Split:
     return Split(_retrieval_end(log, ends), ends, nobody, nobody)
 
 
+def is_trained_on(log: Log, split: Split) -> NDArray[np.bool_]:
+    """Which interactions models may train on, [E]."""
+    trained: NDArray[np.bool_] = np.arange(len(log)) < split.train_end[log.user]
+    return trained
+
+
+def trained_counts(log: Log, split: Split) -> NDArray[np.float32]:
+    """How often each item was taken in what models may train on, [N]: its popularity."""
+    return np.bincount(log.item[is_trained_on(log, split)], minlength=log.n_items).astype(np.float32)
+
+
 def _enough(log: Log) -> NDArray[np.bool_]:
     return np.diff(log.starts) >= FEWEST
 

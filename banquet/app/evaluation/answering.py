@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from scipy import sparse
 
+from banquet.training.baselines import POPULARITY_SHARE, successions
 from banquet.training.evaluate import TOP
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 # Questions under way at once: enough for batches, and no more than a small machine answers in time.
 AT_ONCE = 16
-# Beside counts of successions, popularity only orders what never followed.
-POPULARITY_SHARE = 1e-7
 
 
 class Answerer(Protocol):
@@ -50,12 +48,7 @@ class Baselines:
 
     def __init__(self, cases: Cases) -> None:
         self._cases = cases
-        log = cases.log
-        places = np.arange(1, len(log))
-        inside = (log.user[1:] == log.user[:-1]) & (places < cases.split.train_end[log.user[1:]])
-        before, after = log.item[:-1][inside], log.item[1:][inside]
-        counted = sparse.coo_matrix((np.ones(len(before), np.float32), (before, after)), (log.n_items, log.n_items))
-        self._follows = counted.tocsr()
+        self._follows = successions(cases.log, cases.split)
 
     def popularity(self, question: Question) -> Lists:
         return [self._best(case, self._cases.counts) for case in question.cases]

@@ -15,7 +15,7 @@ from banquet.core.errors import BadData, BadSettings
 from banquet.training.activity import read_log
 from banquet.training.evaluate import are_popular, unseen_targets
 from banquet.training.questions import OTHERS
-from banquet.training.split import FEWEST, split_by_time
+from banquet.training.split import FEWEST, split_by_time, trained_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,8 +101,7 @@ class Cases:
     @cached_property
     def counts(self) -> NDArray[np.float32]:
         """How often each item was taken in what models train on, [N]."""
-        trained = np.arange(len(self.log)) < self.split.train_end[self.log.user]
-        return np.bincount(self.log.item[trained], minlength=self.log.n_items).astype(np.float32)
+        return trained_counts(self.log, self.split)
 
     def history_positions(self, target: int) -> Ints:
         """Log positions of what a user did before a target, oldest first."""

@@ -23,6 +23,7 @@ from banquet.inference.batcher import Batcher
 from banquet.inference.inprocess import InProcess
 from banquet.training.columns import COUNTED, item_columns
 from banquet.training.evaluate import TOP
+from banquet.training.split import is_trained_on
 from banquet.wire.catalogue_file import Column, read_catalogue, write_catalogue
 from banquet.wire.manifest_file import BadManifest
 from banquet.wire.schema import SchemaMismatch
@@ -139,7 +140,7 @@ async def in_process(
 def _catalogue(folder: Path, cases: Cases) -> Catalogue:
     """Every item of the dataset, with the counters of what models may train on."""
     log = cases.log
-    trained = np.arange(len(log)) < cases.split.train_end[log.user]
+    trained = is_trained_on(log, cases.split)
     # The moment after all that is trained on does not exist: users end at different times. So their events are counted alone.
     counted = np.stack([cases.counts, *_ratings(cases, trained)], 1).astype(np.float32)
     columns = item_columns(cases.dataset, counted)
